@@ -1,0 +1,114 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * libhmm, the driver API: for drivers in this tree. It may change with every release.
+ *
+ * The question this header answers: what does a device have to do to mirror memory?
+ *
+ * A driver implements map, revoke and release (and commit where it has a table of its
+ * own). It sees no lock, no sequence number and no address-space event:
+ *
+ *   op       mirror lock  may sleep        may allocate or free  may fail
+ *   map      not held     yes              yes                   -errno
+ *   commit   held         no               no                    no
+ *   revoke   held         for the device   no                    no
+ *   release  not held     yes              yes                   no
+ *
+ * "May not allocate" means no malloc, free, mmap, munmap, madvise, stdio and no touching
+ * of application memory: each of these can raise an event that only the thread which
+ * holds the lock would read.
+ *
+ * The life of one mapping: map, then (commit, revoke)? then release. map alone may be
+ * followed by release when the range changed meanwhile. release comes when no operation
+ * holds the translation any more: only then may the driver use the key again.
+ */
+#ifndef HMM_DRIVER_H
+#define HMM_DRIVER_H
+
+#include <hmm/hmm.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#define HMM_DRIVER_ABI 1u
+
+/* One mapping, as the core and the driver share it. */
+struct hmm_mapping {
+	uint64_t start, end; /* in: the addresses translated; whole pages */
+	unsigned int access; /* in: HMM_READ and/or HMM_WRITE allowed to the device */
+	enum hmm_mode mode;  /* in: how; one that the driver offers */
+	void *memory;	     /* in: where the CPU reaches it: start itself, or with
+			      * HMM_MODE_STAGE the bounce buffer */
+	uint64_t addr;	     /* out: the device's address of start */
+	uint32_t key;	     /* out: the device's key */
+	void *priv;	     /* out: the driver's own */
+};
+
+struct hmm_driver_ops {
+	size_t size; /* sizeof(struct hmm_driver_ops) */
+
+	/*
+	 * Make [start, end) reachable. -EOPNOTSUPP: not this memory in this mode, try the
+	 * next mode; -ENOMEM, -ENOSPC: a limit, evict something and try again, then the
+	 * next mode; anything else ends the request. Nothing is left behind on an error.
+	 */
+	int (*map)(struct hmm_device *device, struct hmm_mapping *mapping);
+
+	/* Optional: publish into the device's own table. */
+	void (*commit)(struct hmm_device *device, struct hmm_mapping *mapping);
+
+	/* On return no new operation of the device uses the mapping. */
+	void (*revoke)(struct hmm_device *device, struct hmm_mapping *mapping);
+
+	/*
+	 * Give back what map took; on the library's worker thread, or in the thread whose
+	 * map lost a race. NULL where map takes nothing: the mapping is then recycled
+	 * without waking the worker.
+	 */
+	void (*release)(struct hmm_device *device, struct hmm_mapping *mapping);
+};
+
+struct hmm_driver {
+	size_t size;	     /* sizeof(struct hmm_driver) */
+	uint32_t abi;	     /* HMM_DRIVER_ABI */
+	const char *name;    /* "ref", "uring" */
+	const char *license; /* an SPDX expression or "GPL"; must be GPL-compatible */
+	const struct hmm_driver_ops *ops;
+	enum hmm_mode modes[HMM_MODES]; /* what it offers, the best first */
+	unsigned int nr_modes;
+	uint64_t max_map; /* the longest HMM_MODE_PIN mapping in bytes; 0: no limit */
+};
+
+/**
+ * hmm_device_register - a device of this driver appears
+ * @driver: must outlive the device
+ * @priv: handed back by hmm_device_priv()
+ *
+ * Holds a reference on @hmm. -EINVAL a malformed table; -EPERM a licence that is not
+ * GPL-compatible; -EPROTO built for another driver ABI; -ENOMEM; -ECHILD.
+ */
+HMM_API int hmm_device_register(struct hmm *hmm, const struct hmm_driver *driver, void *priv,
+				struct hmm_device **out);
+
+/**
+ * hmm_device_unregister - the device goes; its mirror is destroyed with it
+ *
+ * -EBUSY translations are still held after wait_ms: nothing was freed, call it again.
+ */
+HMM_API int hmm_device_unregister(struct hmm_device *device);
+
+/** hmm_device_priv - what was given to hmm_device_register. Any thread, under any lock. */
+HMM_API void *hmm_device_priv(const struct hmm_device *device);
+
+/** hmm_device_mirror - the device's mirror, NULL while it has none. Any thread. */
+HMM_API struct hmm_mirror *hmm_device_mirror(const struct hmm_device *device);
+
+/** hmm_device_error - set what hmm_error() says in this thread, and return @err. */
+HMM_API int hmm_device_error(int err, const char *format, ...)
+	__attribute__((format(printf, 2, 3)));
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

@@ -1,0 +1,164 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * The seam between the core and what it mirrors.
+ *
+ * The question this file answers: what does the core ask of the address-space side
+ * (struct source_ops), and what does the address-space side tell the core (change_...)?
+ *
+ * The core makes no system call: what it needs of the kernel it asks through the table.
+ * src/as fills it for the real process, tests/unit for a fake one.
+ *
+ * Locks. The mirror lock (struct hmm.lock) is the only one that crosses this seam. Calls
+ * marked [locked] come with it held: they may not allocate, free, map, unmap, touch
+ * application memory, nor call back into the core. The address-space side may hold leaf
+ * locks of its own inside any of its functions, never across a call into the core.
+ */
+#ifndef CORE_SOURCE_H
+#define CORE_SOURCE_H
+
+#include <hmm/hmm.h>
+
+/* One mapping, as far as the core must know it. */
+struct source_mapping {
+	uint64_t start, end;
+	unsigned int access; /* what the CPU may do: HMM_READ, HMM_WRITE */
+	bool pinnable;	     /* pins stay the same memory: nobody can take its pages away
+			      * without a change that is seen (private anonymous memory) */
+	bool special;	     /* I/O or kernel memory: [vvar], device mappings: no snapshot */
+	const char *why;     /* when not pinnable: the reason, a constant string */
+	char name[64];	     /* as in /proc/self/maps, cut; for messages */
+};
+
+struct source_ops {
+	size_t size;
+
+	/* The mapping that contains addr. -ENOENT: a hole. */
+	int (*find)(void *source, uint64_t addr, struct source_mapping *out);
+
+	/*
+	 * See to it that every change of the mappings that cover [start, end) is noticed
+	 * from now on; whole mappings are registered. Idempotent and cheap when armed.
+	 * -EFAULT a hole; -EBUSY another userfaultfd owns one; -EOPNOTSUPP this kernel
+	 * cannot watch this kind of mapping; -ENOMEM, -ENOSPC (too many mappings).
+	 */
+	int (*arm)(void *source, uint64_t start, uint64_t end);
+
+	/* Fault in. -EFAULT, -EACCES, -ENOMEM, -EHWPOISON. */
+	int (*populate)(void *source, uint64_t start, uint64_t end, bool write);
+
+	/* Page states as HMM_PFN_..., one entry a page; holes are HMM_PFN_ERROR. */
+	int (*scan)(void *source, uint64_t start, uint64_t end, uint64_t *pfns);
+
+	/*
+	 * Copy between application memory and the library's, with the CPU mapping's
+	 * permissions; never a signal. -EFAULT if any byte cannot be copied.
+	 */
+	int (*copy_in)(void *source, void *to, uint64_t from, size_t len);
+	int (*copy_out)(void *source, uint64_t to, const void *from, size_t len);
+
+	/* [locked] Is the page there? 1, 0, or -errno when that cannot be told. */
+	int (*present)(void *source, uint64_t addr);
+
+	/*
+	 * [locked] Tell changes that raise no event (mapping records) by change_seen().
+	 * Called when a poll word moved, and before a fill is published.
+	 */
+	void (*drain)(void *source);
+
+	/*
+	 * Are all system calls that were removing pages when @since was taken over?
+	 * True only with proof. Called unlocked, rarely. source_ops.now gives @since.
+	 */
+	bool (*changers_done)(void *source, uint64_t since);
+	uint64_t (*now)(void *source); /* [locked] or not; nanoseconds, monotonic */
+
+	/*
+	 * After it returns, every thread of the process has passed a full memory barrier.
+	 * NULL: not to be had; then the hit path uses fences of its own.
+	 */
+	void (*barrier)(void *source);
+};
+
+/* What happened to a range. */
+enum change_kind {
+	CHANGE_GONE,	/* unmapped, moved, replaced, or its permissions changed: over */
+	CHANGE_REMOVING /* its pages are going, perhaps only after this (MADV_DONTNEED) */
+};
+
+/*
+ * Events, told by the one thread that reads them (hard rule 3):
+ *
+ *	change_mark(hmm);		before the read: nobody gets a translation
+ *	read the events;		the changing threads run on from here
+ *	change_event(hmm, ...);		for each
+ *	change_unmark(hmm);
+ *
+ * mark takes no lock, so that an event can always be read. event and unmark take the
+ * mirror lock; nothing here allocates, or calls a driver other than its revoke.
+ */
+void change_mark(struct hmm *hmm);
+void change_event(struct hmm *hmm, enum change_kind kind, uint64_t start, uint64_t end);
+void change_unmark(struct hmm *hmm);
+
+/* [locked, from source_ops.drain] A change that is over was found in a record. */
+void change_seen(struct hmm *hmm, uint64_t start, uint64_t end);
+
+/*
+ * Changes that the calling thread is about to make (interposed calls, hmm_invalidate):
+ * between begin and end nobody gets a translation of the range. On return from begin
+ * every device is off it. begin cannot fail. *change lives on the caller's stack.
+ * They may not nest in one thread: core_busy() tells (a signal handler inside a call).
+ */
+struct change {
+	uint64_t start, end;
+	struct change *next, **link; /* mirror lock: the list of changes under way */
+};
+void change_begin(struct hmm *hmm, struct change *change, uint64_t start, uint64_t end);
+void change_end(struct hmm *hmm, struct change *change);
+
+/* Is the calling thread inside the core (perhaps holding its lock)? Signal-safe. */
+bool core_busy(void);
+
+/*
+ * Words that move when a change without event may have happened (the heads of perf
+ * rings): every translation compares them. At most CORE_POLL_WORDS.
+ */
+#define CORE_POLL_WORDS 32
+int core_poll_word(struct hmm *hmm, const volatile uint64_t *word);
+
+/* The life of a struct hmm; src/as/process.c calls these. */
+struct core_attr {
+	uint32_t max_translations; /* not 0 */
+	uint32_t wait_ms;	   /* not 0 */
+	const struct source_ops *ops;
+	void *source;
+};
+int core_create(const struct core_attr *attr, struct hmm **out);
+/* The body of the worker thread: returns after core_stop(). */
+void core_worker(struct hmm *hmm);
+/* No mirror is left; ends the worker's loop. */
+void core_stop(struct hmm *hmm);
+/* Worker and event thread have been joined. */
+void core_destroy(struct hmm *hmm);
+/* References; put returns true for the last one. */
+void core_get(struct hmm *hmm);
+bool core_put(struct hmm *hmm);
+
+/*
+ * fork (hard rule 9): prepare takes the mirror lock unless core_busy(), parent gives it
+ * back; in the child the object is dead: every call answers -ECHILD, nothing is locked.
+ * (A clone that ran no handlers finds the sequence word wiped, with the same result.)
+ */
+void core_fork_prepare(struct hmm *hmm);
+void core_fork_parent(struct hmm *hmm);
+void core_fork_child(struct hmm *hmm);
+bool core_dead(const struct hmm *hmm);
+
+/* Counters that the address-space side feeds into hmm_stats_read(). Relaxed. */
+enum core_count { COUNT_EVENTS, COUNT_INTERPOSED, COUNT_PERF, COUNT_NR };
+void core_count(struct hmm *hmm, enum core_count which);
+
+/* What hmm_error() says in this thread; returns err. May be called anywhere unlocked. */
+int core_error(int err, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+#endif
