@@ -22,5 +22,7 @@ void arena_free(void *memory, size_t size);
 /* Give the memory back to the kernel, keep the addresses. Unlocked only. */
 void arena_discard(void *memory, size_t size);
 size_t page_size(void);
+/* Address space reserved just now, in bytes. */
+uint64_t arena_reserved(void);
 
 #endif

@@ -1,0 +1,172 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * How is each system call made? (sys.h)
+ */
+#include <fcntl.h>
+#include <linux/perf_event.h>
+#include <sys/eventfd.h>
+#include <sys/ipc.h>
+#include <sys/mman.h>
+#include <sys/types.h>
+#include <time.h>
+
+#include "sys/raw.h"
+#include "sys/sys.h"
+#include "util/debug.h"
+
+#define INJECT(what)                           \
+	do {                                   \
+		int err_ = debug_inject(what); \
+		if (err_)                      \
+			return err_;           \
+	} while (0)
+
+int sys_open(int dir, const char *path, int flags)
+{
+	INJECT("open");
+	return (int)raw4(SYS_openat, dir, (long)path, flags | O_CLOEXEC, 0);
+}
+
+int sys_close(int fd)
+{
+	int err = debug_inject("close");
+	int ret = (int)raw1(SYS_close, fd);
+
+	return err ? err : ret;
+}
+
+long sys_read(int fd, void *buf, size_t len)
+{
+	INJECT("read");
+	return raw3(SYS_read, fd, (long)buf, (long)len);
+}
+
+long sys_pread(int fd, void *buf, size_t len, uint64_t offset)
+{
+	INJECT("pread");
+	return raw4(SYS_pread64, fd, (long)buf, (long)len, (long)offset);
+}
+
+long sys_write(int fd, const void *buf, size_t len)
+{
+	INJECT("write");
+	return raw3(SYS_write, fd, (long)buf, (long)len);
+}
+
+int sys_ioctl(int fd, unsigned long request, void *arg)
+{
+	INJECT("ioctl");
+	return (int)raw3(SYS_ioctl, fd, (long)request, (long)arg);
+}
+
+int sys_poll(struct pollfd *fds, unsigned int nr, int timeout_ms)
+{
+	struct timespec timeout = {timeout_ms / 1000, timeout_ms % 1000 * 1000000L};
+
+	INJECT("poll");
+	return (int)raw5(SYS_ppoll, (long)fds, nr, timeout_ms < 0 ? 0 : (long)&timeout, 0,
+			 0);
+}
+
+long sys_getdents(int fd, void *buf, size_t len)
+{
+	INJECT("getdents");
+	return raw3(SYS_getdents64, fd, (long)buf, (long)len);
+}
+
+int sys_rewind(int fd)
+{
+	INJECT("lseek");
+	return (int)raw3(SYS_lseek, fd, 0, SEEK_SET);
+}
+
+int sys_fstat(int fd, struct stat *out)
+{
+	INJECT("fstat");
+	return (int)raw2(SYS_fstat, fd, (long)out);
+}
+
+int sys_stat(const char *path, struct stat *out)
+{
+	INJECT("stat");
+	return (int)raw4(SYS_newfstatat, AT_FDCWD, (long)path, (long)out, 0);
+}
+
+int sys_eventfd(void)
+{
+	INJECT("eventfd");
+	return (int)raw2(SYS_eventfd2, 0, EFD_CLOEXEC | EFD_NONBLOCK);
+}
+
+int sys_mmap(void **out, size_t len, int prot, int flags, int fd)
+{
+	long ret;
+
+	INJECT("mmap");
+	ret = raw6(SYS_mmap, 0, (long)len, prot, flags, fd, 0);
+	if (ret < 0 && ret > -4096)
+		return (int)ret;
+	*out = (void *)ret;
+	return 0;
+}
+
+int sys_munmap(void *addr, size_t len)
+{
+	int err = debug_inject("munmap");
+	int ret = (int)raw2(SYS_munmap, (long)addr, (long)len);
+
+	return err ? err : ret;
+}
+
+int sys_madvise(void *addr, size_t len, int advice)
+{
+	INJECT("madvise");
+	return (int)raw3(SYS_madvise, (long)addr, (long)len, advice);
+}
+
+int sys_shm_stat(int id, struct shmid_ds *out)
+{
+	INJECT("shmctl");
+	return (int)raw3(SYS_shmctl, id, IPC_STAT, (long)out);
+}
+
+int sys_userfaultfd(int flags)
+{
+	INJECT("userfaultfd");
+	return (int)raw1(SYS_userfaultfd, flags);
+}
+
+int sys_perf_event_open(struct perf_event_attr *attr, int pid, int cpu)
+{
+	INJECT("perf_event_open");
+	return (int)raw5(SYS_perf_event_open, (long)attr, pid, cpu, -1,
+			 PERF_FLAG_FD_CLOEXEC);
+}
+
+int sys_membarrier(int command)
+{
+	INJECT("membarrier");
+	return (int)raw3(SYS_membarrier, command, 0, 0);
+}
+
+long sys_process_vm_read(void *to, uint64_t from, size_t len)
+{
+	struct iovec local = {to, len}, remote = {(void *)(uintptr_t)from, len};
+
+	INJECT("process_vm_readv");
+	return raw6(SYS_process_vm_readv, getpid(), (long)&local, 1, (long)&remote, 1, 0);
+}
+
+long sys_process_vm_write(uint64_t to, const void *from, size_t len)
+{
+	struct iovec local = {(void *)(uintptr_t)from, len},
+		     remote = {(void *)(uintptr_t)to, len};
+
+	INJECT("process_vm_writev");
+	return raw6(SYS_process_vm_writev, getpid(), (long)&local, 1, (long)&remote, 1, 0);
+}
+
+int sys_gettid(void)
+{
+	return (int)raw1(SYS_gettid, 0);
+}
