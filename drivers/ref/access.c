@@ -1,0 +1,220 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * The device's access path.
+ *
+ * The question this file answers: how does the device touch memory, only through its own
+ * table, and without ever bringing the process down?
+ *
+ * It moves bytes by process_vm_readv(2) and process_vm_writev(2) on its own process, and
+ * adds by futex(2): the kernel obeys the CPU's mapping, and memory that is not there is an
+ * error, where a load or store would be a signal.
+ *
+ * The gate. An access holds it from before it looks at the table until its bytes are
+ * moved, at most REF_CHUNK of them (and attr.delay_ns): so a revoke waits that long. It
+ * excludes nothing else, nests in nothing, and is never held across a call into libhmm:
+ * that could wait for a change whose revoke waits for the gate.
+ */
+#include "ref.h"
+
+#include <errno.h>
+#include <linux/futex.h>
+#include <sys/syscall.h>
+#include <sys/uio.h>
+#include <time.h>
+#include <unistd.h>
+
+#define ATTEMPTS 1000 /* without a byte moved, before the device gives up */
+
+/*
+ * After the parity was seen unchanged, a drain that begins later finds the access counted
+ * where it waits. One that began before had emptied its entries before it moved the epoch,
+ * and the table is read after the epoch: the access finds them gone.
+ */
+unsigned int ref_gate_enter(struct ref_gate *gate)
+{
+	for (;;) {
+		unsigned int ticket = atomic_load(&gate->epoch) & 1;
+
+		atomic_fetch_add(&gate->inside[ticket], 1);
+		if ((atomic_load(&gate->epoch) & 1) == ticket)
+			return ticket;
+		ref_gate_leave(gate, ticket);
+	}
+}
+
+void ref_gate_leave(struct ref_gate *gate, unsigned int ticket)
+{
+	/* Pairs with the store of draining, then the load of inside, in ref_gate_drain. */
+	if (atomic_fetch_sub(&gate->inside[ticket], 1) == 1 && atomic_load(&gate->draining))
+		syscall(SYS_futex, &gate->inside[ticket], FUTEX_WAKE_PRIVATE, 1, NULL, NULL,
+			0);
+}
+
+bool ref_gate_drain(struct ref_gate *gate)
+{
+	_Atomic uint32_t *inside = &gate->inside[atomic_fetch_add(&gate->epoch, 1) & 1];
+	uint32_t n = atomic_load(inside);
+
+	if (!n)
+		return false;
+	atomic_store(&gate->draining, 1);
+	while ((n = atomic_load(inside)))
+		syscall(SYS_futex, inside, FUTEX_WAIT_PRIVATE, n, NULL, NULL, 0);
+	atomic_store(&gate->draining, 0);
+	return true;
+}
+
+static void take_time(uint64_t ns)
+{
+	struct timespec t = {.tv_sec = (time_t)(ns / 1000000000),
+			     .tv_nsec = (long)(ns % 1000000000)};
+
+	while (ns && nanosleep(&t, &t) && errno == EINTR)
+		;
+}
+
+/*
+ * The futex at addr is woken should somebody wait there and the comparison hold; a waiter
+ * must stand that at any time.
+ */
+static ssize_t add(uint64_t addr, uint32_t operand)
+{
+	uint32_t nobody = 0;
+
+	if (syscall(SYS_futex, &nobody, FUTEX_WAKE_OP_PRIVATE, 1, 0, addr, operand) < 0)
+		return -errno;
+	return sizeof(uint32_t);
+}
+
+static ssize_t move(uint64_t addr, size_t len, const struct ref_access *access)
+{
+	struct iovec local = {.iov_base = access->buffer, .iov_len = len};
+	struct iovec remote = {.iov_base = (void *)(uintptr_t)addr, .iov_len = len};
+	ssize_t n;
+
+	if (access->what == REF_ADD)
+		return add(addr, access->operand);
+	if (access->what == REF_READ)
+		n = process_vm_readv(getpid(), &local, 1, &remote, 1, 0);
+	else
+		n = process_vm_writev(getpid(), &local, 1, &remote, 1, 0);
+	if (n > 0)
+		return n;
+	return n == 0 || errno == EFAULT ? -EFAULT : -errno;
+}
+
+static unsigned int rights(enum ref_do what)
+{
+	return what == REF_READ    ? HMM_READ
+	       : what == REF_WRITE ? HMM_WRITE
+				   : HMM_READ | HMM_WRITE;
+}
+
+/*
+ * Enter, with the held translation valid: if no revoke began since it was found so, one
+ * that comes now waits at the gate. (Asking inside the gate could wait for that very
+ * revoke.)
+ */
+static int enter_valid(struct hmm_ref *ref, const struct hmm_translation *held,
+		       unsigned int *ticket)
+{
+	for (int i = 0; i < ATTEMPTS; i++) {
+		uint64_t revokes = atomic_load(&ref->revokes);
+
+		if (held && !hmm_translation_valid(hmm_device_mirror(ref->device), held))
+			return -ESTALE;
+		*ticket = ref_gate_enter(&ref->gate);
+		if (!held || atomic_load(&ref->revokes) == revokes)
+			return 0;
+		ref_gate_leave(&ref->gate, *ticket);
+	}
+	return -EBUSY;
+}
+
+ssize_t ref_access_try(struct hmm_ref *ref, uint64_t addr, size_t len,
+		       const struct ref_access *access)
+{
+	unsigned int ticket;
+	ssize_t n = enter_valid(ref, access->held, &ticket);
+
+	if (n)
+		return n;
+	n = -EAGAIN;
+	len = ref_table_allowed(&ref->table, addr, len < REF_CHUNK ? len : REF_CHUNK,
+				rights(access->what));
+	if (len) {
+		take_time(ref->attr.delay_ns);
+		n = move(addr, len, access);
+		atomic_fetch_add_explicit(&ref->accesses, 1, memory_order_relaxed);
+	}
+	ref_gate_leave(&ref->gate, ticket);
+	return n;
+}
+
+/*
+ * A page fault of the device: ask for a translation, and hold it during the access, so that
+ * it is not evicted before it was of use. Staged memory must be held anyway: it is
+ * copied in before and out after.
+ */
+static ssize_t fault(struct hmm_ref *ref, uint64_t addr, size_t len,
+		     const struct ref_access *access)
+{
+	struct hmm_mirror *mirror = hmm_device_mirror(ref->device);
+	struct hmm_translation t;
+	ssize_t n;
+	int err;
+
+	if (!mirror)
+		return hmm_device_error(-ENODEV, "the reference device has no mirror: "
+						 "create one with hmm_mirror_create()");
+	atomic_fetch_add_explicit(&ref->faults, 1, memory_order_relaxed);
+	err = hmm_translate(mirror, (const void *)(uintptr_t)addr, len,
+			    rights(access->what), &t);
+	if (err)
+		return err;
+	if (access->what == REF_ADD && t.mode == HMM_MODE_STAGE)
+		n = hmm_device_error(-EOPNOTSUPP,
+				     "%#llx is staged, and a bounce buffer has "
+				     "no atomic operations",
+				     (unsigned long long)addr);
+	else
+		n = ref_access_try(ref, t.addr, len, access);
+	/* No memory behind a valid translation: that is so. Else it was the change. */
+	if (n == -EFAULT && !hmm_translation_valid(mirror, &t))
+		n = -EAGAIN;
+	err = hmm_translation_put(mirror, &t);
+	return err ? err : n;
+}
+
+int ref_access(struct hmm_ref *ref, uint64_t addr, size_t len,
+	       const struct ref_access *access)
+{
+	struct ref_access now = *access;
+	int attempts = 0;
+
+	while (len) {
+		size_t piece = len < REF_CHUNK ? len : REF_CHUNK;
+		ssize_t n = ref_access_try(ref, addr, piece, &now);
+
+		if (n < 0) /* none, or one that is out of date: ask */
+			n = fault(ref, addr, piece, &now);
+		if (n == -EAGAIN && ++attempts < ATTEMPTS)
+			continue;
+		if (n < 0)
+			return n == -EAGAIN ? -EBUSY : (int)n;
+		attempts = 0;
+		addr += (size_t)n;
+		len -= (size_t)n;
+		now.buffer = (char *)now.buffer + n;
+	}
+	return 0;
+}
+
+int ref_access_probe(void)
+{
+	uint32_t from = 1, to = 0;
+	struct ref_access read = {.what = REF_READ, .buffer = &to};
+	ssize_t n = move((uintptr_t)&from, sizeof(from), &read);
+
+	return n < 0 ? (int)n : 0;
+}
