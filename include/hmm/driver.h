@@ -37,8 +37,8 @@ struct hmm_mapping {
 	uint64_t start, end; /* in: the addresses translated; whole pages */
 	unsigned int access; /* in: HMM_READ and/or HMM_WRITE allowed to the device */
 	enum hmm_mode mode;  /* in: how; one that the driver offers */
-	void *memory;	     /* in: where the CPU reaches it: start itself, or with
-			      * HMM_MODE_STAGE the bounce buffer */
+	void *memory;	     /* in: where the CPU reaches it: start; HMM_MODE_STAGE: the
+			      * bounce buffer, which start and end then name */
 	uint64_t addr;	     /* out: the device's address of start */
 	uint32_t key;	     /* out: the device's key */
 	void *priv;	     /* out: the driver's own */
@@ -54,10 +54,13 @@ struct hmm_driver_ops {
 	 */
 	int (*map)(struct hmm_device *device, struct hmm_mapping *mapping);
 
-	/* Optional: publish into the device's own table. */
+	/*
+	 * Optional: publish into the device's own table. Not called for HMM_MODE_STAGE:
+	 * a bounce buffer is the library's, and reached through its key alone.
+	 */
 	void (*commit)(struct hmm_device *device, struct hmm_mapping *mapping);
 
-	/* On return no new operation of the device uses the mapping. */
+	/* On return no new operation of the device uses the mapping. Follows commit. */
 	void (*revoke)(struct hmm_device *device, struct hmm_mapping *mapping);
 
 	/*
@@ -76,7 +79,10 @@ struct hmm_driver {
 	const struct hmm_driver_ops *ops;
 	enum hmm_mode modes[HMM_MODES]; /* what it offers, the best first */
 	unsigned int nr_modes;
-	uint64_t max_map; /* the longest HMM_MODE_PIN mapping in bytes; 0: no limit */
+	uint64_t max_map;    /* the longest HMM_MODE_PIN mapping in bytes; 0: no limit */
+	uint64_t max_direct; /* HMM_MODE_DIRECT: translate up to this much of a memory mapping
+			      * around a miss, where that costs the device nothing; 0: no
+			      * more than was asked for (and the mirror's granule) */
 };
 
 /**

@@ -1,0 +1,300 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * The core's own structures.
+ *
+ * The question this file answers: what does the library remember, and which lock guards it?
+ *
+ * One lock, struct hmm.lock ("the mirror lock"), guards everything here that is not marked
+ * otherwise. While it is held nobody may malloc, free, map, unmap, madvise, or touch
+ * application memory (hard rule 2). It is a leaf but for the drivers' own locks, which
+ * their commit and revoke may take.
+ *
+ * The hit path (translate.c) takes no lock. It reads what is marked [hit], with the
+ * orders written there, and writes one word that only its own thread writes: the count of
+ * its references to a slot. The slow side makes up for the missing fences with a barrier
+ * that all threads pass (source_ops.barrier).
+ */
+#ifndef CORE_CORE_H
+#define CORE_CORE_H
+
+#include <hmm/driver.h>
+#include <pthread.h>
+#include <stdatomic.h>
+
+#include "core/source.h"
+
+#define HIDDEN	    __attribute__((visibility("hidden")))
+#define likely(x)   __builtin_expect(!!(x), 1)
+#define unlikely(x) __builtin_expect(!!(x), 0)
+
+/* Plain fields that the hit path reads while they may be rewritten: no torn values. */
+#define LOAD(x)	    __atomic_load_n(&(x), __ATOMIC_RELAXED)
+#define STORE(x, v) __atomic_store_n(&(x), (v), __ATOMIC_RELAXED)
+
+/* ---- slots: one translation each ---------------------------------------------- */
+
+/*
+ * The state word of a slot: flags, and a generation that moves each time the slot is
+ * filled. A holder names (slot, generation).
+ */
+#define SLOT_VALID   (1u << 0) /* published and not revoked */
+#define SLOT_READ    (1u << 1)
+#define SLOT_WRITE   (1u << 2)
+#define SLOT_INDEXED (1u << 3) /* found by the hit path */
+#define SLOT_ONCE    (1u << 4) /* ends with its only holder: never indexed */
+#define SLOT_STAGE   (1u << 5) /* once, with a bounce buffer */
+#define SLOT_QUEUED  (1u << 6) /* revoked, on hmm.queue: to be looked at */
+#define SLOT_HELD    (1u << 7) /* revoked, on hmm.held: a holder is left */
+#define SLOT_AGAIN   (1u << 8) /* a put came while a releaser was looking at it */
+#define SLOT_MODE    9	       /* 2 bits: enum hmm_mode */
+#define SLOT_GEN     11	       /* 21 bits */
+
+struct slot {
+	uint32_t state;	 /* [hit] release store publishes the rest */
+	uint32_t mirror; /* [hit] struct hmm_mirror.id */
+	uint64_t start;	 /* [hit] */
+	uint64_t end;	 /* [hit] */
+	uint64_t addr;	 /* [hit] */
+	uint32_t key;	 /* [hit] */
+	uint32_t used;	 /* [hit] the clock's time of the last hit; written when it moved */
+	void *priv;
+	uint64_t max;	      /* tree: the largest end below this node */
+	uint32_t left, right; /* tree; free list, queue and held list: next and previous */
+};
+_Static_assert(sizeof(struct slot) == 64, "one cache line a translation");
+
+/* ---- the index: how the hit path finds a slot ---------------------------------- */
+
+#define BUCKET_ENTRIES 12
+
+/* One cache line. Tags are a byte each, 0 is empty; the last byte counts passers-by. */
+struct bucket {
+	uint64_t tags[2];
+	uint32_t slots[BUCKET_ENTRIES];
+};
+_Static_assert(sizeof(struct bucket) == 64, "one cache line a bucket");
+
+struct index_table {
+	struct bucket *buckets;
+	uint64_t mask;
+};
+
+struct index {
+	_Atomic(struct index_table *) table; /* [hit] one of the two below */
+	struct index_table tables[2];
+	uint64_t entries;
+	uint64_t max_buckets; /* reserved in each table */
+};
+
+/* ---- closed ranges --------------------------------------------------------------- */
+
+#define CLOSED_MAX 256
+
+struct closed {
+	uint64_t start, end;
+	uint64_t probe; /* a page that was there when the removal began; 0: none known */
+	uint64_t since; /* source_ops.now() at the event */
+};
+
+/* ---- the process ------------------------------------------------------------------ */
+
+#define STRIPES	     64	  /* threads with reference counts of their own; the last is shared */
+#define MIRRORS	     1024 /* at a time */
+#define CHANGES	     4096 /* remembered */
+#define CLASS_MAX    48
+#define NO_SLOT	     0u
+
+struct logged {
+	_Atomic uint64_t start, end;
+};
+
+/* In memory that the child of a fork finds zeroed. */
+struct wiped {
+	_Atomic uint64_t seq; /* [hit] even: settled; odd: events are being read; 0: dead */
+};
+
+struct list {
+	uint32_t head, tail;
+};
+
+struct hmm {
+	/* Constant after core_create(). [hit] */
+	uint64_t id; /* of this struct hmm among all that the process ever had; not 0 */
+	struct wiped *wiped;
+	struct slot *slots;
+	bool fences; /* no barrier is to be had: the hit path uses fences */
+	uint32_t max_slots;
+	uint32_t wait_ms;
+	const struct source_ops *ops;
+	void *source;
+
+	/* [hit] */
+	struct index index;
+	_Atomic uint32_t nr_poll;
+	struct {
+		const volatile uint64_t *word;
+		_Atomic uint64_t seen;
+	} poll[CORE_POLL_WORDS];
+	_Atomic uint32_t clock; /* moves with evictions, and now and then with misses */
+
+	pthread_mutex_t lock __attribute__((aligned(64)));
+	pthread_cond_t settled; /* seq became even, a change ended */
+	uint32_t waiters;	/* on settled */
+	pthread_cond_t work;	/* the worker's */
+	bool worker_idle, stop;
+	pthread_cond_t idle; /* a slot was freed */
+	uint32_t idle_waiters;
+
+	struct change *changes; /* under way */
+	_Atomic uint64_t log_head; /* changes logged; [hit] relaxed outside the lock */
+	struct logged log[CHANGES];
+
+	uint32_t root;	     /* tree of valid slots */
+	uint32_t free;	     /* list through right */
+	uint32_t slots_high; /* slots ever used; 0 is none */
+	uint32_t hand;	     /* of the eviction clock */
+	struct list queue;   /* revoked, to be looked at */
+	struct list held;    /* revoked, held by somebody */
+	uint32_t queued;     /* length of queue */
+	uint32_t releasing;  /* taken from the queue by somebody just now */
+
+	struct closed closed[CLOSED_MAX];
+	uint32_t nr_closed;
+	uint64_t closed_next; /* when changers_done() may be asked again */
+	uint64_t closed_wait;
+
+	struct hmm_mirror *mirrors[MIRRORS];
+	_Atomic uint32_t refs;
+
+	/* Per-thread reference counts, one array a stripe; [hit] through struct self. */
+	_Atomic uint32_t *counts[STRIPES];
+	uint64_t stripes_free; /* bit a stripe that has an array and no thread */
+	uint32_t nr_stripes;   /* arrays made */
+
+	_Atomic uint64_t counters[COUNT_NR];
+};
+
+struct hmm_device {
+	struct hmm *hmm;
+	const struct hmm_driver *driver;
+	struct hmm_driver_ops ops; /* with the missing entries filled in */
+	void *priv;
+	_Atomic(struct hmm_mirror *) mirror;
+};
+
+struct bounce;
+
+struct hmm_mirror {
+	/* Constant after creation. [hit] */
+	struct hmm *hmm;
+	struct hmm_device *device;
+	uint32_t id;
+	_Atomic uint64_t classes; /* [hit] bit k: translations of 2^k to 2^(k+1) bytes */
+	uint64_t start, end, granule, max_pinned;
+	uint32_t max_translations, modes;
+
+	uint32_t class_count[CLASS_MAX];
+	uint32_t live; /* slots that name this mirror, in any state */
+	bool closing;
+	uint64_t bounce_bytes;	/* of all bounce buffers */
+	struct bounce *bounces; /* those not in use */
+	struct hmm_stats stats;
+};
+
+/* ---- this thread -------------------------------------------------------------------- */
+
+struct self {
+	uint64_t hmm_id;	 /* the struct hmm that counts belongs to; 0: none */
+	_Atomic uint32_t *counts; /* [hit] this thread's references, a word a slot */
+	uint32_t shared;	 /* counts is shared with other threads */
+	uint32_t busy;		 /* inside the core: lock held or about to be */
+	char *error;		 /* what hmm_error() says; malloc'd */
+};
+extern HIDDEN __thread struct self self __attribute__((tls_model("initial-exec")));
+
+/* thread.c */
+int thread_attach(struct hmm *hmm); /* unlocked; makes self.counts usable */
+void thread_detach_all(struct hmm *hmm);
+void core_lock(struct hmm *hmm);
+void core_unlock(struct hmm *hmm);
+void core_assert_locked(const struct hmm *hmm);
+
+/* slot.c: the life of a slot. All _locked. */
+int slots_init(struct hmm *hmm, uint32_t max);
+void slots_fini(struct hmm *hmm);
+uint32_t slot_alloc_locked(struct hmm *hmm);
+void slot_publish_locked(struct hmm_mirror *mirror, uint32_t index,
+			 const struct hmm_mapping *mapping, uint32_t flags);
+/* Valid no more: off the index, the tree and the device; queued for release. */
+void slot_revoke_locked(struct hmm *hmm, uint32_t index);
+void slot_revoke_range_locked(struct hmm *hmm, uint64_t start, uint64_t end);
+bool slot_unreferenced(struct hmm *hmm, uint32_t index);
+struct hmm_mirror *slot_mirror(struct hmm *hmm, const struct slot *slot);
+void slot_mapping(const struct slot *slot, struct hmm_mapping *out);
+
+/* release.c: hard rules 5 and 6. */
+void release_init(struct hmm *hmm);
+void release_push_locked(struct hmm *hmm, uint32_t index, bool wake);
+void release_run(struct hmm *hmm); /* unlocked; may sleep; calls drivers */
+void release_put_locked(struct hmm *hmm, uint32_t index);
+
+/* index.c; all but find _locked */
+int index_init(struct index *index, uint64_t max_entries);
+void index_fini(struct index *index);
+void index_add_locked(struct hmm *hmm, uint32_t slot);
+void index_del_locked(struct hmm *hmm, uint32_t slot);
+
+/* tree.c: the valid slots by address; all _locked */
+void tree_add_locked(struct hmm *hmm, uint32_t slot);
+void tree_del_locked(struct hmm *hmm, uint32_t slot);
+uint32_t tree_overlap_locked(struct hmm *hmm, uint64_t start, uint64_t end);
+uint64_t tree_last_pinned_locked(struct hmm *hmm, uint64_t start, uint64_t end);
+
+/* change.c */
+struct timespec;
+void log_change_locked(struct hmm *hmm, uint64_t start, uint64_t end);
+bool log_overlaps(struct hmm *hmm, uint64_t since, uint64_t start, uint64_t end);
+void deadline_in(struct timespec *out, uint32_t ms);
+/* Waits until no change of the range is under way; drops the lock while waiting. */
+int change_settle_locked(struct hmm *hmm, uint64_t start, uint64_t end,
+			 const struct timespec *deadline);
+void change_drain_locked(struct hmm *hmm);
+bool change_poll_moved(const struct hmm *hmm);
+
+/* closed.c: hard rule 4 */
+void closed_add_locked(struct hmm *hmm, uint64_t start, uint64_t end, uint64_t probe);
+void closed_void_probes_locked(struct hmm *hmm, uint64_t start, uint64_t end);
+bool closed_overlaps_locked(struct hmm *hmm, uint64_t start, uint64_t end);
+/* Look for proof that removals are over; unlocked, may sleep. */
+void closed_settle(struct hmm *hmm);
+
+/* evict.c: Y8 */
+bool evict_locked(struct hmm_mirror *mirror, uint64_t bytes, uint32_t slots);
+
+/* fill.c: a miss */
+struct request {
+	struct hmm_mirror *mirror;
+	uint64_t ptr, end; /* bytes */
+	uint64_t start, stop; /* pages */
+	unsigned int access;
+};
+int fill(struct request *request, struct hmm_translation *out);
+/* hit.c: under the lock as well */
+bool hit(struct hmm_mirror *mirror, uint64_t start, uint64_t end, unsigned int access,
+	 struct hmm_translation *out);
+
+/* stage.c */
+int stage_get(struct request *request, uint32_t slot, struct hmm_translation *out);
+int stage_put(struct hmm_mirror *mirror, struct hmm_translation *translation);
+void stage_fini(struct hmm_mirror *mirror);
+
+/* mirror.c */
+int mirror_usable(struct hmm_mirror *mirror);
+int mirror_close(struct hmm_mirror *mirror);
+
+static inline uint64_t page_down(uint64_t address, uint64_t page)
+{
+	return address & ~(page - 1);
+}
+
+#endif

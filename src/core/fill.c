@@ -1,0 +1,496 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * How is a translation made that is not there?
+ *
+ *	begin:   wait until the range is settled, note the log's head
+ *	look:    arm the mappings, see what they are, choose a mode
+ *	map:     the driver maps, with no lock held
+ *	publish: under the lock, if nothing touched the range since; else undo and begin again
+ *
+ * Armed first, looked at then: whatever changes after the look is noticed.
+ */
+#include <errno.h>
+#include <string.h>
+#include <time.h>
+
+#include "core/core.h"
+#include "util/arena.h"
+
+#define CLOCK_MISSES 1024 /* misses between two ticks of the eviction clock */
+#define EVICT_TRIES  64	  /* times that a driver may say "no room" for one mapping */
+#define EVICT_SLOTS  16	  /* taken at a time: the driver's table is full */
+
+struct attempt {
+	struct request *request;
+	struct timespec deadline;
+	uint64_t since;		       /* the log's head when we began */
+	uint64_t start, end;	       /* the pages to map: at least the request's */
+	struct source_mapping mapping; /* the first mapping of the range */
+	unsigned int access;	       /* what all mappings of the range allow */
+	bool pinnable, special, one;   /* all of them; any of them; only one */
+	bool closed;		       /* rule 4: not to be pinned now */
+	bool passed_over;	       /* a better mode was not taken, for now */
+	bool waiting;		       /* and only because of closed */
+	const char *why;	       /* the last reason for passing over a mode */
+	struct hmm_mapping map;
+};
+
+static const char *access_name(unsigned int access)
+{
+	static const char *const names[] = {"nothing", "read", "write", "read and write"};
+
+	return names[access & 3];
+}
+
+/* ---- look ------------------------------------------------------------------------ */
+
+static int no_mapping(const struct request *r, uint64_t addr)
+{
+	return core_error(-EFAULT,
+			  "nothing is mapped at %#llx (asked for [%#llx, %#llx)): map it first",
+			  (unsigned long long)addr, (unsigned long long)r->ptr,
+			  (unsigned long long)r->end);
+}
+
+static int not_allowed(const struct request *r, const struct source_mapping *m)
+{
+	return core_error(-EACCES,
+			  "the mapping [%#llx, %#llx) %s allows the CPU to %s, the device "
+			  "asked to %s: change it with mprotect()",
+			  (unsigned long long)m->start, (unsigned long long)m->end, m->name,
+			  access_name(m->access), access_name(r->access));
+}
+
+static int look_at_mappings(struct attempt *a)
+{
+	struct request *r = a->request;
+	struct hmm *hmm = r->mirror->hmm;
+	struct source_mapping m;
+
+	a->access = HMM_READ | HMM_WRITE;
+	a->pinnable = true;
+	a->special = false;
+	for (uint64_t at = r->start; at < r->stop; at = m.end) {
+		int err = hmm->ops->find(hmm->source, at, &m);
+
+		if (err == -ENOENT)
+			return no_mapping(r, at);
+		if (err)
+			return core_error(err, "cannot read this process's mappings");
+		if (r->access & ~m.access)
+			return not_allowed(r, &m);
+		if (at == r->start)
+			a->mapping = m;
+		a->access &= m.access;
+		a->pinnable &= m.pinnable;
+		a->special |= m.special;
+		if (!m.pinnable)
+			a->why = m.why;
+	}
+	a->one = a->mapping.end >= r->stop;
+	return 0;
+}
+
+static int look(struct attempt *a)
+{
+	struct request *r = a->request;
+	struct hmm *hmm = r->mirror->hmm;
+	int err = hmm->ops->arm(hmm->source, r->start, r->stop);
+
+	if (err == -EFAULT)
+		return no_mapping(r, r->start);
+	if (err == -EBUSY)
+		return core_error(err,
+				  "a mapping in [%#llx, %#llx) is watched by another "
+				  "userfaultfd: unregister it there, or keep it off the device",
+				  (unsigned long long)r->start, (unsigned long long)r->stop);
+	if (err && err != -EOPNOTSUPP)
+		return core_error(err,
+				  "cannot watch the mappings of [%#llx, %#llx) for changes%s",
+				  (unsigned long long)r->start, (unsigned long long)r->stop,
+				  err == -ENOMEM ? ": too many mappings, or no memory "
+						   "(vm.max_map_count)"
+						 : "");
+	bool watched = !err;
+
+	err = look_at_mappings(a);
+	if (err)
+		return err;
+	if (!watched) {
+		a->pinnable = false;
+		a->why = "this kernel cannot tell its changes";
+	}
+	return 0;
+}
+
+/* ---- map ------------------------------------------------------------------------- */
+
+static uint64_t later(uint64_t a, uint64_t b)
+{
+	return a > b ? a : b;
+}
+
+static uint64_t sooner(uint64_t a, uint64_t b)
+{
+	return a < b ? a : b;
+}
+
+/* Around the request, inside its mapping and the mirror's interval. */
+static void extend(struct attempt *a, enum hmm_mode mode)
+{
+	struct request *r = a->request;
+	const struct hmm_mirror *mirror = r->mirror;
+	uint64_t page = page_size(), granule = mirror->granule;
+	uint64_t direct = mirror->device->driver->max_direct;
+
+	a->start = r->start;
+	a->end = r->stop;
+	if (!a->one)
+		return;
+	uint64_t low = later(a->mapping.start, page_down(mirror->start + page - 1, page));
+	uint64_t high = sooner(a->mapping.end, page_down(mirror->end, page));
+
+	if (mode == HMM_MODE_DIRECT && direct) {
+		a->start = later(low, r->start > direct / 2 ? r->start - direct / 2 : 0);
+		a->end = sooner(high, r->stop + direct / 2 < r->stop ? high : r->stop + direct / 2);
+	} else {
+		a->start = later(low, page_down(r->start, granule));
+		a->end = sooner(high, page_down(r->stop + granule - 1, granule));
+	}
+	a->start = sooner(a->start, r->start);
+	a->end = later(a->end, r->stop);
+}
+
+/* Room for the pin under the mirror's limit; evicts. */
+static bool room_for_pin(struct attempt *a)
+{
+	struct hmm_mirror *mirror = a->request->mirror;
+	struct hmm *hmm = mirror->hmm;
+	uint64_t size = a->end - a->start;
+	bool room = true;
+
+	if (!mirror->max_pinned)
+		return true;
+	if (size > mirror->max_pinned)
+		return false;
+	for (int i = 0; i < EVICT_TRIES; i++) {
+		core_lock(hmm);
+		uint64_t pinned = mirror->stats.pinned;
+
+		room = pinned + size <= mirror->max_pinned;
+		bool any = !room &&
+			   (evict_locked(mirror, pinned + size - mirror->max_pinned, 0) ||
+			    hmm->queued || hmm->releasing);
+		core_unlock(hmm);
+		if (room || !any)
+			break;
+		release_run(hmm);
+	}
+	return room;
+}
+
+static bool mode_possible(struct attempt *a, enum hmm_mode mode)
+{
+	struct hmm_mirror *mirror = a->request->mirror;
+	uint64_t max = mirror->device->driver->max_map;
+
+	if (!(mirror->modes & 1u << mode))
+		return false;
+	if (mode == HMM_MODE_FAULT || mode == HMM_MODE_PIN) {
+		if (a->special || !a->pinnable)
+			return false;
+		extend(a, mode);
+		if (max && a->end - a->start > max) {
+			a->start = a->request->start;
+			a->end = a->request->stop;
+		}
+		if (max && a->end - a->start > max) {
+			a->why = "longer than the device pins at a time";
+			return false;
+		}
+	}
+	if (mode == HMM_MODE_PIN && a->closed) {
+		a->why = "a removal of its pages is not over yet";
+		a->passed_over = a->waiting = true;
+		return false;
+	}
+	if (mode == HMM_MODE_PIN && !room_for_pin(a)) {
+		a->why = "the mirror's limit of pinned memory";
+		a->passed_over = true;
+		return false;
+	}
+	return true;
+}
+
+/* The driver has no room: let others go, and say whether it is worth trying again. */
+static bool make_room(struct attempt *a)
+{
+	struct hmm *hmm = a->request->mirror->hmm;
+	bool any;
+
+	core_lock(hmm);
+	any = evict_locked(a->request->mirror, a->end - a->start, EVICT_SLOTS) || hmm->queued ||
+	      hmm->releasing;
+	core_unlock(hmm);
+	release_run(hmm);
+	return any;
+}
+
+static int map_in_mode(struct attempt *a, enum hmm_mode mode)
+{
+	struct hmm_device *device = a->request->mirror->device;
+	int err;
+
+	extend(a, mode);
+	for (int i = 0; i < EVICT_TRIES; i++) {
+		a->map = (struct hmm_mapping){
+			.start = a->start,
+			.end = a->end,
+			.access = a->access,
+			.mode = mode,
+			.memory = (void *)(uintptr_t)a->start,
+		};
+		err = device->ops.map(device, &a->map);
+		if (err != -ENOMEM && err != -ENOSPC)
+			break;
+		a->passed_over = true;
+		if (!make_room(a))
+			break;
+	}
+	return err;
+}
+
+static int unreachable(struct attempt *a, int err)
+{
+	struct request *r = a->request;
+
+	return core_error(err ? err : -EOPNOTSUPP,
+			  "device %s cannot reach [%#llx, %#llx) in the mapping %s: %s",
+			  r->mirror->device->driver->name, (unsigned long long)r->ptr,
+			  (unsigned long long)r->end, a->mapping.name,
+			  a->why ? a->why : "the driver refuses this memory in each of its modes");
+}
+
+/* Staging maps nothing here. -EAGAIN: only a removal that is not over stands in the way. */
+static int map_best(struct attempt *a)
+{
+	const struct hmm_driver *driver = a->request->mirror->device->driver;
+	int last = 0;
+
+	a->passed_over = a->waiting = false;
+	for (unsigned int i = 0; i < driver->nr_modes; i++) {
+		enum hmm_mode mode = driver->modes[i];
+
+		if (!mode_possible(a, mode))
+			continue;
+		if (mode == HMM_MODE_STAGE) {
+			a->map = (struct hmm_mapping){.start = a->request->start,
+						      .end = a->request->stop,
+						      .access = a->request->access,
+						      .mode = mode};
+			return 0;
+		}
+		int err = map_in_mode(a, mode);
+
+		if (!err)
+			return 0;
+		last = err == -EOPNOTSUPP ? last : err;
+		if (err != -EOPNOTSUPP && err != -ENOMEM && err != -ENOSPC)
+			return err;
+	}
+	if (a->waiting && !last)
+		return -EAGAIN;
+	return unreachable(a, last);
+}
+
+static void unmap(struct attempt *a)
+{
+	struct hmm_device *device = a->request->mirror->device;
+
+	if (a->map.mode != HMM_MODE_STAGE && device->ops.release)
+		device->ops.release(device, &a->map);
+}
+
+/* ---- publish ----------------------------------------------------------------------- */
+
+static uint32_t get_slot_locked(struct hmm_mirror *mirror)
+{
+	if (mirror->live >= mirror->max_translations)
+		return NO_SLOT;
+	return slot_alloc_locked(mirror->hmm);
+}
+
+static void hold(struct hmm *hmm, uint32_t n, const struct request *r,
+		 struct hmm_translation *out)
+{
+	const struct slot *slot = &hmm->slots[n];
+
+	if (self.shared)
+		atomic_fetch_add(&self.counts[n], 1);
+	else
+		atomic_store_explicit(
+			&self.counts[n],
+			atomic_load_explicit(&self.counts[n], memory_order_relaxed) + 1,
+			memory_order_release);
+	out->addr = slot->addr + (r->ptr - slot->start);
+	out->key = slot->key;
+	out->mode = (enum hmm_mode)((slot->state >> SLOT_MODE) & 3);
+	out->opaque[0] = (uint64_t)(slot->state >> SLOT_GEN) << 32 | n;
+	out->opaque[1] = 0;
+}
+
+static uint32_t publish_flags(const struct attempt *a)
+{
+	if (a->map.mode == HMM_MODE_STAGE)
+		return SLOT_ONCE | SLOT_STAGE;
+	/* Passed over for now only: ask again the next time. */
+	return a->passed_over ? SLOT_ONCE : 0;
+}
+
+/* 1: published; 0: the range changed, begin again; -ENOSPC: no slot. */
+static int publish(struct attempt *a, struct hmm_translation *out)
+{
+	struct request *r = a->request;
+	struct hmm_mirror *mirror = r->mirror;
+	struct hmm *hmm = mirror->hmm;
+	uint32_t flags = publish_flags(a), n;
+	int ret = 0;
+
+	core_lock(hmm);
+	if (change_settle_locked(hmm, a->start, a->end, &a->deadline) ||
+	    log_overlaps(hmm, a->since, a->start, a->end)) {
+		mirror->stats.collisions++;
+	} else if (mirror->closing) {
+		ret = -ESHUTDOWN;
+	} else if (!(n = get_slot_locked(mirror))) {
+		ret = -ENOSPC;
+	} else {
+		if (!(flags & SLOT_STAGE) && mirror->device->ops.commit)
+			mirror->device->ops.commit(mirror->device, &a->map);
+		slot_publish_locked(mirror, n, &a->map, flags);
+		hold(hmm, n, r, out);
+		mirror->stats.closed_fills += a->closed;
+		if (!(mirror->stats.misses % CLOCK_MISSES))
+			atomic_fetch_add_explicit(&hmm->clock, 1, memory_order_relaxed);
+		ret = 1;
+	}
+	core_unlock(hmm);
+	return ret;
+}
+
+/* 1: it was there by now; 0: go on. Drops the lock on return. */
+static int begin(struct attempt *a, struct hmm_translation *out)
+{
+	struct request *r = a->request;
+	struct hmm *hmm = r->mirror->hmm;
+	int ret;
+
+	core_lock(hmm);
+	ret = change_settle_locked(hmm, r->start, r->stop, &a->deadline);
+	if (!ret && r->mirror->closing)
+		ret = -ESHUTDOWN;
+	if (!ret && hit(r->mirror, r->ptr, r->end, r->access, out))
+		ret = 1;
+	a->since = atomic_load_explicit(&hmm->log_head, memory_order_relaxed);
+	a->closed = closed_overlaps_locked(hmm, r->start, r->stop);
+	core_unlock(hmm);
+	if (!ret && a->closed) {
+		closed_settle(hmm);
+		core_lock(hmm);
+		a->closed = closed_overlaps_locked(hmm, r->start, r->stop);
+		core_unlock(hmm);
+	}
+	return ret;
+}
+
+static bool overdue(const struct timespec *deadline)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return now.tv_sec > deadline->tv_sec ||
+	       (now.tv_sec == deadline->tv_sec && now.tv_nsec >= deadline->tv_nsec);
+}
+
+static int too_long(const struct request *r)
+{
+	return core_error(-ETIMEDOUT,
+			  "[%#llx, %#llx) kept changing, or a change of it did not end, for "
+			  "%u ms (wait_ms)",
+			  (unsigned long long)r->start, (unsigned long long)r->stop,
+			  r->mirror->hmm->wait_ms);
+}
+
+static int no_slot(struct attempt *a)
+{
+	struct hmm_mirror *mirror = a->request->mirror;
+
+	if (make_room(a))
+		return 0;
+	return core_error(-ENOSPC,
+			  "all %u translations of the mirror are in use: put some, or raise "
+			  "max_translations",
+			  mirror->max_translations);
+}
+
+static void wait_a_little(struct hmm *hmm)
+{
+	struct timespec soon;
+
+	deadline_in(&soon, 1);
+	core_lock(hmm);
+	hmm->waiters++;
+	pthread_cond_timedwait(&hmm->settled, &hmm->lock, &soon);
+	hmm->waiters--;
+	core_unlock(hmm);
+}
+
+/* One attempt. 1: done; 0: begin again; else the error. */
+static int try_fill(struct attempt *a, struct hmm_translation *out)
+{
+	struct hmm *hmm = a->request->mirror->hmm;
+	int ret = begin(a, out);
+
+	if (ret)
+		return ret == -ETIMEDOUT ? 0 : ret;
+	ret = look(a);
+	if (!ret)
+		ret = map_best(a);
+	if (ret == -EAGAIN) {
+		wait_a_little(hmm);
+		return 0;
+	}
+	if (ret) {
+		/* What failed may have failed because the range was changing. */
+		core_lock(hmm);
+		bool changed = log_overlaps(hmm, a->since, a->request->start, a->request->stop);
+		core_unlock(hmm);
+		return changed && ret != -ENOMEM ? 0 : ret;
+	}
+	ret = publish(a, out);
+	if (ret == 1 && a->map.mode == HMM_MODE_STAGE)
+		return stage_get(a->request, (uint32_t)out->opaque[0], out) ?: 1;
+	if (ret != 1)
+		unmap(a);
+	return ret == -ENOSPC ? no_slot(a) : ret;
+}
+
+int fill(struct request *request, struct hmm_translation *out)
+{
+	struct attempt a = {.request = request};
+	struct hmm_translation got;
+	int ret;
+
+	deadline_in(&a.deadline, request->mirror->hmm->wait_ms);
+	do {
+		ret = try_fill(&a, &got);
+	} while (!ret && !overdue(&a.deadline));
+	if (!ret)
+		return too_long(request);
+	if (ret == -ESHUTDOWN)
+		return core_error(ret, "the mirror is being destroyed");
+	if (ret < 0)
+		return ret;
+	*out = got;
+	return 0;
+}

@@ -1,0 +1,252 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * What does a translation cost that is there already?
+ *
+ * No lock, no atomic read-modify-write, no store to a line that another thread writes: the
+ * thread counts its reference in its own stripe, then looks whether the slot is (still)
+ * valid. Against it stands release.c: it makes the slot invalid, then has every thread
+ * pass a full barrier, then sums the counts. Either it sees our count, or we see the slot
+ * invalid (the pair is: count, then state | state, barrier, then counts). Without such a
+ * barrier (source_ops.barrier is NULL) we use a fence of our own.
+ *
+ * A count on a slot that turns out to be another's, or free, is taken back; meanwhile it
+ * can only delay a release.
+ */
+#include <errno.h>
+
+#include "core/core.h"
+#include "core/index.h"
+#include "util/arena.h"
+
+static inline void count_add(_Atomic uint32_t *count, uint32_t change)
+{
+	if (unlikely(self.shared))
+		atomic_fetch_add_explicit(count, change, memory_order_seq_cst);
+	else
+		atomic_store_explicit(count,
+				      atomic_load_explicit(count, memory_order_relaxed) + change,
+				      memory_order_release);
+}
+
+static inline void count_fence(const struct hmm *hmm)
+{
+	if (unlikely(hmm->fences))
+		atomic_thread_fence(memory_order_seq_cst);
+	else
+		atomic_signal_fence(memory_order_seq_cst);
+}
+
+/* Our reference is counted: is this the translation that we look for? */
+static inline bool slot_fits(const struct slot *slot, uint32_t mirror, uint64_t start,
+			     uint64_t end, uint32_t want, uint32_t *state)
+{
+	*state = __atomic_load_n(&slot->state, __ATOMIC_ACQUIRE);
+	return (*state & want) == want && LOAD(slot->mirror) == mirror &&
+	       LOAD(slot->start) <= start && LOAD(slot->end) >= end;
+}
+
+static inline void fill_in(struct hmm *hmm, struct slot *slot, uint32_t n, uint32_t state,
+			   uint64_t start, struct hmm_translation *out)
+{
+	uint32_t clock = atomic_load_explicit(&hmm->clock, memory_order_relaxed);
+
+	if (unlikely(LOAD(slot->used) != clock))
+		STORE(slot->used, clock);
+	out->addr = LOAD(slot->addr) + (start - LOAD(slot->start));
+	out->key = LOAD(slot->key);
+	out->mode = (enum hmm_mode)((state >> SLOT_MODE) & 3);
+	out->opaque[0] = (uint64_t)(state >> SLOT_GEN) << 32 | n;
+	out->opaque[1] = 0;
+}
+
+bool hit(struct hmm_mirror *mirror, uint64_t start, uint64_t end, unsigned int access,
+	 struct hmm_translation *out)
+{
+	struct hmm *hmm = mirror->hmm;
+	const struct index_table *table =
+		atomic_load_explicit(&hmm->index.table, memory_order_acquire);
+	uint64_t classes = atomic_load_explicit(&mirror->classes, memory_order_relaxed);
+	uint32_t want = SLOT_VALID | SLOT_INDEXED | (access & HMM_READ ? SLOT_READ : 0) |
+			(access & HMM_WRITE ? SLOT_WRITE : 0);
+	uint32_t state;
+
+	for (; classes; classes &= classes - 1) {
+		unsigned int class = (unsigned int)__builtin_ctzll(classes);
+		uint64_t hash = index_hash(mirror->id, class, start >> class);
+		uint64_t b = index_bucket(hash), mask = LOAD(table->mask);
+
+		for (uint64_t i = 0; i <= mask; i++, b++) {
+			const struct bucket *bucket = &table->buckets[b & mask];
+
+			for (int w = 0; w < 2; w++)
+				for (uint64_t m = index_match(bucket, w, index_tag(hash)); m;
+				     m &= m - 1) {
+					uint32_t n = LOAD(bucket->slots[index_entry(m, w)]);
+
+					count_add(&self.counts[n], 1);
+					count_fence(hmm);
+					if (likely(slot_fits(&hmm->slots[n], mirror->id, start,
+							     end, want, &state))) {
+						fill_in(hmm, &hmm->slots[n], n, state, start, out);
+						return true;
+					}
+					count_add(&self.counts[n], (uint32_t)-1);
+				}
+			if (likely(!index_passed(bucket)))
+				break;
+		}
+	}
+	return false;
+}
+
+/* May translations be had without asking anybody? Hard rule 3: not while odd. */
+static inline bool settled(struct hmm *hmm)
+{
+	uint64_t seq = atomic_load_explicit(&hmm->wiped->seq, memory_order_acquire);
+
+	return likely(!(seq & 1) && seq) && likely(!change_poll_moved(hmm));
+}
+
+static int check_request(struct request *r, const void *ptr, size_t len)
+{
+	uint64_t page = page_size();
+
+	if (!r->mirror)
+		return core_error(-EINVAL, "hmm_translate: no mirror given");
+	if (core_dead(r->mirror->hmm))
+		return core_error(-ECHILD, "this mirror belongs to the parent of a fork: "
+					   "hmm_open() one of your own");
+	if (!len)
+		return core_error(-EINVAL, "hmm_translate: a length of 0 names no memory");
+	if (!r->access || r->access & ~(HMM_READ | HMM_WRITE))
+		return core_error(-EINVAL, "hmm_translate: access %#x is not HMM_READ, "
+					   "HMM_WRITE or both",
+				  r->access);
+	if (r->end < r->ptr || r->end > UINT64_MAX - page)
+		return core_error(-EINVAL, "hmm_translate: %p + %zu wraps around", ptr, len);
+	r->start = page_down(r->ptr, page);
+	r->stop = page_down(r->end + page - 1, page);
+	if (r->ptr < r->mirror->start || r->end > r->mirror->end)
+		return core_error(-ERANGE,
+				  "[%#llx, %#llx) is outside the mirrored interval "
+				  "[%#llx, %#llx)",
+				  (unsigned long long)r->ptr, (unsigned long long)r->end,
+				  (unsigned long long)r->mirror->start,
+				  (unsigned long long)r->mirror->end);
+	return 0;
+}
+
+static __attribute__((noinline)) int translate_slowly(struct hmm_mirror *mirror,
+						      const void *ptr, size_t len,
+						      unsigned int access,
+						      struct hmm_translation *out)
+{
+	struct request r = {
+		.mirror = mirror,
+		.ptr = (uintptr_t)ptr,
+		.end = (uintptr_t)ptr + len,
+		.access = access,
+	};
+	int err = check_request(&r, ptr, len);
+
+	if (!err)
+		err = thread_attach(mirror->hmm);
+	if (!err)
+		err = fill(&r, out);
+	return err;
+}
+
+int hmm_translate(struct hmm_mirror *mirror, const void *ptr, size_t len, unsigned int access,
+		  struct hmm_translation *out)
+{
+	uint64_t start = (uintptr_t)ptr, end = start + len;
+
+	if (likely(mirror && self.hmm_id == mirror->hmm->id && end > start && access &&
+		   !(access & ~3u)) &&
+	    settled(mirror->hmm) && hit(mirror, start, end, access, out))
+		return 0;
+	return translate_slowly(mirror, ptr, len, access, out);
+}
+
+/* The slot is revoked, or ends with this holder. */
+static __attribute__((noinline)) int put_slowly(struct hmm_mirror *mirror,
+						struct hmm_translation *translation,
+						uint32_t n, uint32_t state)
+{
+	struct hmm *hmm = mirror->hmm;
+	int err = 0;
+
+	if (state & SLOT_STAGE)
+		err = stage_put(mirror, translation);
+	count_add(&self.counts[n], (uint32_t)-1);
+	count_fence(hmm);
+	core_lock(hmm);
+	release_put_locked(hmm, n);
+	core_unlock(hmm);
+	return err;
+}
+
+int hmm_translation_put(struct hmm_mirror *mirror, struct hmm_translation *translation)
+{
+	struct hmm *hmm = mirror->hmm;
+	uint32_t n = (uint32_t)translation->opaque[0];
+	uint32_t state;
+
+	if (unlikely(self.hmm_id != hmm->id)) {
+		if (core_dead(hmm))
+			return 0;
+		/* A thread that never translated: without a stripe of its own it cannot count. */
+		int err = thread_attach(hmm);
+
+		if (err)
+			return err;
+	}
+	if (unlikely(!n || n >= hmm->max_slots))
+		return core_error(-EINVAL, "hmm_translation_put: not a translation that is held");
+	state = __atomic_load_n(&hmm->slots[n].state, __ATOMIC_ACQUIRE);
+	if (unlikely(state & SLOT_ONCE))
+		return put_slowly(mirror, translation, n, state);
+	translation->opaque[0] = 0;
+	count_add(&self.counts[n], (uint32_t)-1);
+	count_fence(hmm);
+	state = __atomic_load_n(&hmm->slots[n].state, __ATOMIC_ACQUIRE);
+	if (unlikely(!(state & SLOT_VALID))) {
+		if (core_dead(hmm))
+			return 0;
+		core_lock(hmm);
+		release_put_locked(hmm, n);
+		core_unlock(hmm);
+	}
+	return 0;
+}
+
+static bool same_and_valid(struct hmm *hmm, const struct hmm_translation *translation)
+{
+	uint32_t n = (uint32_t)translation->opaque[0];
+	uint32_t state;
+
+	if (!n || n >= hmm->max_slots)
+		return false;
+	state = __atomic_load_n(&hmm->slots[n].state, __ATOMIC_ACQUIRE);
+	return state & SLOT_VALID && state >> SLOT_GEN == translation->opaque[0] >> 32;
+}
+
+bool hmm_translation_valid(struct hmm_mirror *mirror, const struct hmm_translation *translation)
+{
+	struct hmm *hmm = mirror->hmm;
+
+	if (core_dead(hmm))
+		return false;
+	if (unlikely(!settled(hmm))) {
+		struct timespec deadline;
+
+		/* What is being read may be about this one: wait until it has been told. */
+		deadline_in(&deadline, hmm->wait_ms);
+		core_lock(hmm);
+		int err = change_settle_locked(hmm, 0, 0, &deadline);
+		core_unlock(hmm);
+		if (err)
+			return false;
+	}
+	return same_and_valid(hmm, translation);
+}

@@ -1,0 +1,139 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* How does the core of a struct hmm begin and end, and what is left of it after a fork? */
+#include <errno.h>
+#include <string.h>
+#include <time.h>
+
+#include "core/core.h"
+#include "util/arena.h"
+
+#define SEQ_FIRST 2 /* even, and not the 0 that the child of a fork finds */
+
+static int init_sync(struct hmm *hmm)
+{
+	pthread_condattr_t attr;
+
+	pthread_condattr_init(&attr);
+	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+	pthread_mutex_init(&hmm->lock, NULL);
+	pthread_cond_init(&hmm->settled, &attr);
+	pthread_cond_init(&hmm->work, &attr);
+	pthread_cond_init(&hmm->idle, &attr);
+	pthread_condattr_destroy(&attr);
+	return 0;
+}
+
+int core_create(const struct core_attr *attr, struct hmm **out)
+{
+	static _Atomic uint64_t ids;
+	struct hmm *hmm;
+	int err = 0;
+
+	hmm = arena_reserve(sizeof(*hmm), &err);
+	if (!hmm)
+		goto err_none;
+	hmm->wiped = arena_reserve_wiped(page_size(), &err);
+	if (!hmm->wiped)
+		goto err_hmm;
+	err = slots_init(hmm, attr->max_translations);
+	if (err)
+		goto err_wiped;
+	err = index_init(&hmm->index, attr->max_translations);
+	if (err)
+		goto err_slots;
+	hmm->id = atomic_fetch_add(&ids, 1) + 1;
+	hmm->ops = attr->ops;
+	hmm->source = attr->source;
+	hmm->fences = !attr->ops->barrier;
+	hmm->wait_ms = attr->wait_ms;
+	atomic_store(&hmm->refs, 1);
+	init_sync(hmm);
+	atomic_store(&hmm->wiped->seq, SEQ_FIRST);
+	*out = hmm;
+	return 0;
+
+err_slots:
+	slots_fini(hmm);
+err_wiped:
+	arena_free(hmm->wiped, page_size());
+err_hmm:
+	arena_free(hmm, sizeof(*hmm));
+err_none:
+	return core_error(err, "cannot reserve the library's own memory for %u translations: "
+			       "raise RLIMIT_AS or lower max_translations",
+			  attr->max_translations);
+}
+
+void core_stop(struct hmm *hmm)
+{
+	core_lock(hmm);
+	hmm->stop = true;
+	pthread_cond_signal(&hmm->work);
+	core_unlock(hmm);
+}
+
+void core_destroy(struct hmm *hmm)
+{
+	/* What nobody was woken for; there is no mirror left that could be asked. */
+	thread_detach_all(hmm);
+	index_fini(&hmm->index);
+	slots_fini(hmm);
+	arena_free(hmm->wiped, page_size());
+	pthread_mutex_destroy(&hmm->lock);
+	pthread_cond_destroy(&hmm->settled);
+	pthread_cond_destroy(&hmm->work);
+	pthread_cond_destroy(&hmm->idle);
+	arena_free(hmm, sizeof(*hmm));
+}
+
+void core_get(struct hmm *hmm)
+{
+	atomic_fetch_add(&hmm->refs, 1);
+}
+
+bool core_put(struct hmm *hmm)
+{
+	return atomic_fetch_sub(&hmm->refs, 1) == 1;
+}
+
+void core_count(struct hmm *hmm, enum core_count which)
+{
+	atomic_fetch_add_explicit(&hmm->counters[which], 1, memory_order_relaxed);
+}
+
+/* ---- fork -------------------------------------------------------------------------- */
+
+static __thread bool fork_locked __attribute__((tls_model("initial-exec")));
+
+void core_fork_prepare(struct hmm *hmm)
+{
+	fork_locked = !core_busy();
+	if (fork_locked)
+		core_lock(hmm);
+}
+
+void core_fork_parent(struct hmm *hmm)
+{
+	if (fork_locked)
+		core_unlock(hmm);
+	fork_locked = false;
+}
+
+void core_fork_child(struct hmm *hmm)
+{
+	/* Kernels without MADV_WIPEONFORK, and clones that share nothing else. */
+	atomic_store(&hmm->wiped->seq, 0);
+	self.busy = 0;
+	self.hmm_id = 0;
+	fork_locked = false;
+}
+
+bool core_dead(const struct hmm *hmm)
+{
+	return atomic_load_explicit(&hmm->wiped->seq, memory_order_relaxed) == 0;
+}
+
+const char *hmm_version(void)
+{
+	return "0.1.0";
+}

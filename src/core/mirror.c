@@ -1,0 +1,206 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* How does a mirror of a device begin and end? */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "core/core.h"
+#include "util/arena.h"
+
+static int check_attr(const struct hmm_mirror_attr *attr)
+{
+	if (!attr)
+		return 0;
+	if (attr->size != sizeof(*attr))
+		return core_error(-EINVAL,
+				  "hmm_mirror_attr.size is %zu, this library's is %zu: set it "
+				  "to sizeof(struct hmm_mirror_attr) and build against the same "
+				  "version",
+				  attr->size, sizeof(*attr));
+	if ((attr->start || attr->end) && attr->end <= attr->start)
+		return core_error(-EINVAL, "the mirror's interval [%#llx, %#llx) is empty",
+				  (unsigned long long)attr->start, (unsigned long long)attr->end);
+	if (attr->modes & ~((1u << HMM_MODES) - 1))
+		return core_error(-EINVAL, "hmm_mirror_attr.modes %#x names unknown modes",
+				  attr->modes);
+	if (attr->granule & (attr->granule - 1) || (attr->granule && attr->granule < page_size()))
+		return core_error(-EINVAL,
+				  "hmm_mirror_attr.granule %llu is not a power of two of at "
+				  "least a page (%zu)",
+				  (unsigned long long)attr->granule, page_size());
+	return 0;
+}
+
+static void take_attr(struct hmm_mirror *mirror, const struct hmm_mirror_attr *attr)
+{
+	static const struct hmm_mirror_attr defaults;
+	struct hmm *hmm = mirror->hmm;
+
+	if (!attr)
+		attr = &defaults;
+	mirror->start = attr->start;
+	mirror->end = attr->end ? attr->end : UINT64_MAX;
+	mirror->max_pinned = attr->max_pinned;
+	mirror->max_translations =
+		attr->max_translations && attr->max_translations < hmm->max_slots
+			? attr->max_translations
+			: hmm->max_slots - 1;
+	mirror->modes = attr->modes ? attr->modes : (1u << HMM_MODES) - 1;
+	mirror->granule = attr->granule ? attr->granule : page_size();
+}
+
+static int enter_locked(struct hmm_mirror *mirror)
+{
+	struct hmm *hmm = mirror->hmm;
+
+	if (mirror->device->mirror)
+		return -EBUSY;
+	for (uint32_t i = 0; i < MIRRORS; i++)
+		if (!hmm->mirrors[i]) {
+			mirror->id = i;
+			hmm->mirrors[i] = mirror;
+			mirror->device->mirror = mirror;
+			return 0;
+		}
+	return -ENOSPC;
+}
+
+int hmm_mirror_create(struct hmm_device *device, const struct hmm_mirror_attr *attr,
+		      struct hmm_mirror **out)
+{
+	struct hmm_mirror *mirror;
+	int err;
+
+	if (!device || !out)
+		return core_error(-EINVAL, "hmm_mirror_create: no device, or nowhere to put it");
+	if (core_dead(device->hmm))
+		return core_error(-ECHILD, "hmm_mirror_create: the device is the parent's");
+	err = check_attr(attr);
+	if (err)
+		return err;
+	mirror = calloc(1, sizeof(*mirror));
+	if (!mirror)
+		return core_error(-ENOMEM, "hmm_mirror_create: out of memory");
+	mirror->hmm = device->hmm;
+	mirror->device = device;
+	take_attr(mirror, attr);
+	core_lock(device->hmm);
+	err = enter_locked(mirror);
+	core_unlock(device->hmm);
+	if (err) {
+		free(mirror);
+		return core_error(err, err == -EBUSY ? "device %s has a mirror already: destroy it first"
+						     : "device %s: the process has as many mirrors as "
+						       "there can be",
+				  device->driver->name);
+	}
+	*out = mirror;
+	return 0;
+}
+
+/* Revoke all of it, and wait until nobody holds any of it. */
+int mirror_close(struct hmm_mirror *mirror)
+{
+	struct hmm *hmm = mirror->hmm;
+	struct timespec deadline;
+	uint32_t live;
+	int err = 0;
+
+	deadline_in(&deadline, hmm->wait_ms);
+	core_lock(hmm);
+	mirror->closing = true;
+	for (uint32_t n = 1; n <= hmm->slots_high && mirror->stats.translations; n++)
+		if (hmm->slots[n].state & SLOT_VALID && hmm->slots[n].mirror == mirror->id)
+			slot_revoke_locked(hmm, n);
+	while (mirror->live && !err) {
+		if (hmm->queued) {
+			core_unlock(hmm);
+			release_run(hmm);
+			core_lock(hmm);
+			continue;
+		}
+		hmm->idle_waiters++;
+		err = pthread_cond_timedwait(&hmm->idle, &hmm->lock, &deadline);
+		hmm->idle_waiters--;
+	}
+	live = mirror->live;
+	core_unlock(hmm);
+	if (live)
+		return core_error(-EBUSY,
+				  "%u translations are still held after %u ms (wait_ms): put "
+				  "them when their operations are complete, then try again",
+				  live, hmm->wait_ms);
+	stage_fini(mirror);
+	return 0;
+}
+
+int hmm_mirror_destroy(struct hmm_mirror *mirror)
+{
+	int err;
+
+	if (!mirror || core_dead(mirror->hmm))
+		return 0;
+	err = mirror_close(mirror);
+	if (err)
+		return err;
+	core_lock(mirror->hmm);
+	mirror->hmm->mirrors[mirror->id] = NULL;
+	mirror->device->mirror = NULL;
+	core_unlock(mirror->hmm);
+	free(mirror);
+	return 0;
+}
+
+const char *hmm_mode_name(enum hmm_mode mode)
+{
+	static const char *const names[HMM_MODES] = {"direct", "fault", "pin", "stage"};
+
+	return (unsigned int)mode < HMM_MODES ? names[mode] : "?";
+}
+
+/* ---- statistics ------------------------------------------------------------------ */
+
+static void add(struct hmm_stats *sum, const struct hmm_stats *one)
+{
+	sum->translations += one->translations;
+	sum->revoking += one->revoking;
+	sum->pinned += one->pinned;
+	sum->misses += one->misses;
+	sum->collisions += one->collisions;
+	sum->revoked += one->revoked;
+	sum->evicted += one->evicted;
+	sum->released += one->released;
+	sum->closed_fills += one->closed_fills;
+	for (int i = 0; i < HMM_MODES; i++)
+		sum->by_mode[i] += one->by_mode[i];
+}
+
+static uint64_t own_memory(const struct hmm *hmm)
+{
+	uint64_t used = sizeof(*hmm) + ((uint64_t)hmm->slots_high + 1) * sizeof(struct slot);
+
+	used += (atomic_load(&hmm->index.table)->mask + 1) * sizeof(struct bucket);
+	return used + (uint64_t)hmm->nr_stripes * hmm->slots_high * sizeof(uint32_t);
+}
+
+int hmm_stats_read(struct hmm *hmm, struct hmm_mirror *mirror, struct hmm_stats *out)
+{
+	struct hmm_stats sum = {0};
+
+	if (!hmm || !out)
+		return core_error(-EINVAL, "hmm_stats_read: no struct hmm, or nowhere to put it");
+	if (core_dead(hmm))
+		return core_error(-ECHILD, "hmm_stats_read: the mirror is the parent's");
+	core_lock(hmm);
+	for (uint32_t i = 0; i < MIRRORS; i++)
+		if (hmm->mirrors[i] && (!mirror || hmm->mirrors[i] == mirror))
+			add(&sum, &hmm->mirrors[i]->stats);
+	sum.arena = own_memory(hmm);
+	core_unlock(hmm);
+	sum.events = atomic_load(&hmm->counters[COUNT_EVENTS]);
+	sum.interposed = atomic_load(&hmm->counters[COUNT_INTERPOSED]);
+	sum.perf_records = atomic_load(&hmm->counters[COUNT_PERF]);
+	*out = sum;
+	return 0;
+}

@@ -1,0 +1,208 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * When, and by whom, are a revoked translation's resources given back? (hard rules 5, 6)
+ *
+ * Revoked slots wait on the queue. A releaser (the worker; or a thread that needs room, or
+ * closes a mirror) takes them all, has every thread pass a barrier, and then sums each
+ * one's references: at zero the driver's release is called, with no lock held, and the
+ * slot is free. Otherwise it goes on the held list, until a put brings it back.
+ *
+ * A slot whose driver has nothing to release does not wake the worker: it is reclaimed
+ * with the next batch.
+ */
+#include <errno.h>
+#include <time.h>
+
+#include "core/core.h"
+#include "util/debug.h"
+
+#define LAZY_MAX 256 /* slots queued before the worker is woken for them alone */
+
+/* ---- the two lists, linked through left (previous) and right (next) ------------- */
+
+static void list_push(struct hmm *hmm, struct list *list, uint32_t n)
+{
+	struct slot *slot = &hmm->slots[n];
+
+	slot->left = list->tail;
+	slot->right = NO_SLOT;
+	if (list->tail)
+		hmm->slots[list->tail].right = n;
+	else
+		list->head = n;
+	list->tail = n;
+}
+
+static void list_del(struct hmm *hmm, struct list *list, uint32_t n)
+{
+	struct slot *slot = &hmm->slots[n];
+
+	if (slot->left)
+		hmm->slots[slot->left].right = slot->right;
+	else
+		list->head = slot->right;
+	if (slot->right)
+		hmm->slots[slot->right].left = slot->left;
+	else
+		list->tail = slot->left;
+}
+
+/* The flags of a slot that is not valid change under the lock only. */
+static void flag(struct slot *slot, uint32_t set, uint32_t clear)
+{
+	__atomic_store_n(&slot->state, (slot->state | set) & ~clear, __ATOMIC_RELEASE);
+}
+
+void release_push_locked(struct hmm *hmm, uint32_t n, bool wake)
+{
+	flag(&hmm->slots[n], SLOT_QUEUED, SLOT_HELD | SLOT_AGAIN);
+	list_push(hmm, &hmm->queue, n);
+	hmm->queued++;
+	if ((wake || hmm->queued >= LAZY_MAX) && hmm->worker_idle) {
+		hmm->worker_idle = false;
+		pthread_cond_signal(&hmm->work);
+	}
+}
+
+/* A reference was given back to a slot that is revoked, or that ends with it. */
+void release_put_locked(struct hmm *hmm, uint32_t n)
+{
+	struct slot *slot = &hmm->slots[n];
+
+	if (slot->state & SLOT_VALID) {
+		if (slot->state & SLOT_ONCE)
+			slot_revoke_locked(hmm, n);
+	} else if (slot->state & SLOT_HELD) {
+		list_del(hmm, &hmm->held, n);
+		release_push_locked(hmm, n, true);
+	} else {
+		flag(slot, SLOT_AGAIN, 0);
+	}
+}
+
+/* ---- releasing ------------------------------------------------------------------- */
+
+static void free_slot_locked(struct hmm *hmm, uint32_t n)
+{
+	struct slot *slot = &hmm->slots[n];
+	struct hmm_mirror *mirror = slot_mirror(hmm, slot);
+
+	if (((slot->state >> SLOT_MODE) & 3) == HMM_MODE_PIN)
+		mirror->stats.pinned -= slot->end - slot->start;
+	mirror->stats.revoking--;
+	mirror->stats.released++;
+	mirror->live--;
+	flag(slot, 0, (1u << SLOT_MODE) - 1);
+	slot->right = hmm->free;
+	hmm->free = n;
+	if (hmm->idle_waiters)
+		pthread_cond_broadcast(&hmm->idle);
+}
+
+static void park_locked(struct hmm *hmm, uint32_t n)
+{
+	struct slot *slot = &hmm->slots[n];
+
+	if (slot->state & SLOT_AGAIN) {
+		release_push_locked(hmm, n, true);
+		return;
+	}
+	flag(slot, SLOT_HELD, SLOT_QUEUED);
+	list_push(hmm, &hmm->held, n);
+}
+
+static void release_one(struct hmm *hmm, uint32_t n)
+{
+	struct slot *slot = &hmm->slots[n];
+	struct hmm_device *device = slot_mirror(hmm, slot)->device;
+	bool over = slot_unreferenced(hmm, n) || debug_rule_off(6);
+	struct hmm_mapping mapping;
+
+	if (over && device->ops.release && !(slot->state & SLOT_STAGE)) {
+		slot_mapping(slot, &mapping);
+		device->ops.release(device, &mapping);
+	}
+	core_lock(hmm);
+	if (over)
+		free_slot_locked(hmm, n);
+	else
+		park_locked(hmm, n);
+	hmm->releasing--;
+	if (hmm->idle_waiters)
+		pthread_cond_broadcast(&hmm->idle);
+	core_unlock(hmm);
+}
+
+void release_run(struct hmm *hmm)
+{
+	uint32_t n;
+
+	core_lock(hmm);
+	n = hmm->queue.head;
+	hmm->queue = (struct list){0};
+	hmm->releasing += hmm->queued;
+	hmm->queued = 0;
+	core_unlock(hmm);
+	if (!n)
+		return;
+	/* Pairs with the hit path: count, then state | state (revoked), barrier, counts. */
+	if (hmm->ops->barrier)
+		hmm->ops->barrier(hmm->source);
+	else
+		atomic_thread_fence(memory_order_seq_cst);
+	while (n) {
+		uint32_t next = hmm->slots[n].right;
+
+		release_one(hmm, n);
+		n = next;
+	}
+}
+
+void core_worker(struct hmm *hmm)
+{
+	core_lock(hmm);
+	while (!hmm->stop) {
+		if (hmm->queue.head) {
+			core_unlock(hmm);
+			release_run(hmm);
+			core_lock(hmm);
+			/* What is left was put back while we looked: only then go on at once. */
+			if (hmm->queue.head)
+				continue;
+		}
+		hmm->worker_idle = true;
+		while (hmm->worker_idle && !hmm->stop)
+			pthread_cond_wait(&hmm->work, &hmm->lock);
+	}
+	core_unlock(hmm);
+}
+
+int hmm_quiesce(struct hmm *hmm, uint32_t timeout_ms)
+{
+	struct timespec deadline;
+	int err = 0;
+
+	if (core_dead(hmm))
+		return core_error(-ECHILD, "hmm_quiesce: the mirror is the parent's");
+	deadline_in(&deadline, timeout_ms);
+	core_lock(hmm);
+	while (hmm->queued || hmm->releasing || hmm->held.head) {
+		if (hmm->queued) {
+			core_unlock(hmm);
+			release_run(hmm);
+			core_lock(hmm);
+			continue;
+		}
+		if (err)
+			break;
+		hmm->idle_waiters++;
+		err = pthread_cond_timedwait(&hmm->idle, &hmm->lock, &deadline);
+		hmm->idle_waiters--;
+	}
+	err = hmm->queued || hmm->releasing || hmm->held.head ? -ETIMEDOUT : 0;
+	core_unlock(hmm);
+	return err ? core_error(err, "some revoked translations are still held after %u ms: "
+				     "put them when their operations are complete",
+				timeout_ms)
+		   : 0;
+}

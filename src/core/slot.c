@@ -1,0 +1,161 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * What happens to a translation's slot, from its making to its next use?
+ *
+ *	free -> published (VALID) -> revoked (QUEUED, HELD while somebody holds it) -> free
+ *
+ * Publishing is the release store of the state word. Revoking clears VALID; from then on
+ * nobody can take a new reference (see hit.c), so once the sum of the references has been
+ * seen as zero after a barrier it stays zero, and the slot may be used again (rule 6).
+ */
+#include <errno.h>
+
+#include "core/core.h"
+#include "core/index.h"
+#include "util/arena.h"
+
+int slots_init(struct hmm *hmm, uint32_t max)
+{
+	int err = 0;
+
+	/* Slot 0 is none. */
+	hmm->max_slots = max + 1;
+	hmm->slots = arena_reserve((size_t)hmm->max_slots * sizeof(struct slot), &err);
+	return hmm->slots ? 0 : err;
+}
+
+void slots_fini(struct hmm *hmm)
+{
+	if (hmm->slots)
+		arena_free(hmm->slots, (size_t)hmm->max_slots * sizeof(struct slot));
+}
+
+uint32_t slot_alloc_locked(struct hmm *hmm)
+{
+	uint32_t n = hmm->free;
+
+	if (n) {
+		hmm->free = hmm->slots[n].right;
+		return n;
+	}
+	if (hmm->slots_high + 1 >= hmm->max_slots)
+		return NO_SLOT;
+	return ++hmm->slots_high;
+}
+
+struct hmm_mirror *slot_mirror(struct hmm *hmm, const struct slot *slot)
+{
+	return hmm->mirrors[slot->mirror];
+}
+
+void slot_mapping(const struct slot *slot, struct hmm_mapping *out)
+{
+	*out = (struct hmm_mapping){
+		.start = slot->start,
+		.end = slot->end,
+		.access = (slot->state & SLOT_READ ? HMM_READ : 0) |
+			  (slot->state & SLOT_WRITE ? HMM_WRITE : 0),
+		.mode = (enum hmm_mode)((slot->state >> SLOT_MODE) & 3),
+		.memory = (void *)(uintptr_t)slot->start,
+		.addr = slot->addr,
+		.key = slot->key,
+		.priv = slot->priv,
+	};
+}
+
+static void class_add(struct hmm_mirror *mirror, const struct slot *slot, int change)
+{
+	unsigned int class = index_class(slot->end - slot->start);
+	uint64_t bits = LOAD(mirror->classes);
+
+	mirror->class_count[class] += (uint32_t)change;
+	bits = mirror->class_count[class] ? bits | 1ull << class : bits & ~(1ull << class);
+	STORE(mirror->classes, bits);
+}
+
+static void count_published(struct hmm_mirror *mirror, const struct slot *slot)
+{
+	enum hmm_mode mode = (enum hmm_mode)((slot->state >> SLOT_MODE) & 3);
+
+	mirror->live++;
+	mirror->stats.translations++;
+	mirror->stats.misses++;
+	mirror->stats.by_mode[mode]++;
+	if (mode == HMM_MODE_PIN)
+		mirror->stats.pinned += slot->end - slot->start;
+}
+
+void slot_publish_locked(struct hmm_mirror *mirror, uint32_t n,
+			 const struct hmm_mapping *mapping, uint32_t flags)
+{
+	struct hmm *hmm = mirror->hmm;
+	struct slot *slot = &hmm->slots[n];
+	uint32_t gen = (slot->state >> SLOT_GEN) + 1;
+
+	STORE(slot->mirror, mirror->id);
+	STORE(slot->start, mapping->start);
+	STORE(slot->end, mapping->end);
+	STORE(slot->addr, mapping->addr);
+	STORE(slot->key, mapping->key);
+	STORE(slot->used, atomic_load_explicit(&hmm->clock, memory_order_relaxed));
+	slot->priv = mapping->priv;
+	if (mapping->access & HMM_READ)
+		flags |= SLOT_READ;
+	if (mapping->access & HMM_WRITE)
+		flags |= SLOT_WRITE;
+	flags |= (uint32_t)mapping->mode << SLOT_MODE;
+	tree_add_locked(hmm, n);
+	__atomic_store_n(&slot->state, gen << SLOT_GEN | flags | SLOT_VALID, __ATOMIC_RELEASE);
+	if (!(flags & SLOT_ONCE)) {
+		class_add(mirror, slot, 1);
+		index_add_locked(hmm, n);
+	}
+	count_published(mirror, slot);
+}
+
+void slot_revoke_locked(struct hmm *hmm, uint32_t n)
+{
+	struct slot *slot = &hmm->slots[n];
+	struct hmm_mirror *mirror = slot_mirror(hmm, slot);
+	struct hmm_device *device = mirror->device;
+	uint32_t state = slot->state;
+	struct hmm_mapping mapping;
+
+	core_assert_locked(hmm);
+	__atomic_store_n(&slot->state, state & ~(SLOT_VALID | SLOT_INDEXED), __ATOMIC_RELEASE);
+	if (state & SLOT_INDEXED) {
+		index_del_locked(hmm, n);
+		class_add(mirror, slot, -1);
+	}
+	tree_del_locked(hmm, n);
+	slot_mapping(slot, &mapping);
+	if (!(state & SLOT_STAGE))
+		device->ops.revoke(device, &mapping);
+	mirror->stats.translations--;
+	mirror->stats.revoking++;
+	release_push_locked(hmm, n, device->ops.release && !(state & SLOT_STAGE));
+}
+
+void slot_revoke_range_locked(struct hmm *hmm, uint64_t start, uint64_t end)
+{
+	uint32_t n;
+
+	while ((n = tree_overlap_locked(hmm, start, end))) {
+		slot_mirror(hmm, &hmm->slots[n])->stats.revoked++;
+		slot_revoke_locked(hmm, n);
+	}
+}
+
+/*
+ * Is the sum of all threads' references zero? A zero is proof only if the slot is not
+ * VALID and a barrier has passed since (then no count grows any more); else it is a hint.
+ */
+bool slot_unreferenced(struct hmm *hmm, uint32_t n)
+{
+	uint32_t stripes = __atomic_load_n(&hmm->nr_stripes, __ATOMIC_ACQUIRE);
+	uint32_t sum = 0;
+
+	for (uint32_t i = 0; i < stripes; i++)
+		sum += atomic_load_explicit(&hmm->counts[i][n], memory_order_acquire);
+	return sum == 0;
+}
