@@ -57,7 +57,8 @@ bool log_overlaps(struct hmm *hmm, uint64_t since, uint64_t start, uint64_t end)
 			return true;
 	}
 	atomic_thread_fence(memory_order_acquire);
-	return atomic_load_explicit(&hmm->log_head, memory_order_relaxed) - since >= CHANGES;
+	return atomic_load_explicit(&hmm->log_head, memory_order_relaxed) - since >=
+	       CHANGES;
 }
 
 /* ---- waiting -------------------------------------------------------------------- */
@@ -153,7 +154,8 @@ void change_mark(struct hmm *hmm)
 void change_event(struct hmm *hmm, enum change_kind kind, uint64_t start, uint64_t end)
 {
 	core_lock(hmm);
-	uint64_t probe = kind == CHANGE_REMOVING ? tree_last_pinned_locked(hmm, start, end) : 0;
+	uint64_t probe =
+		kind == CHANGE_REMOVING ? tree_last_pinned_locked(hmm, start, end) : 0;
 
 	slot_revoke_range_locked(hmm, start, end);
 	log_change_locked(hmm, start, end);
@@ -206,7 +208,8 @@ int hmm_invalidate(struct hmm *hmm, const void *start, size_t len)
 	struct change change;
 
 	if (!hmm || !len || from + len < from)
-		return core_error(-EINVAL, "hmm_invalidate: %p + %zu is not a range", start, len);
+		return core_error(-EINVAL, "hmm_invalidate: %p + %zu is not a range", start,
+				  len);
 	if (core_dead(hmm))
 		return core_error(-ECHILD, "hmm_invalidate: the mirror is the parent's");
 	change_begin(hmm, &change, from, from + len);

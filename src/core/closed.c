@@ -19,7 +19,7 @@
 #include "core/core.h"
 #include "util/arena.h"
 
-#define ASK_FIRST 20000ull    /* ns until the source is asked again, doubled each time */
+#define ASK_FIRST 20000ull /* ns until the source is asked again, doubled each time */
 #define ASK_LAST  10000000ull
 
 static void drop(struct hmm *hmm, uint32_t i)

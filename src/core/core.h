@@ -23,12 +23,12 @@
 
 #include "core/source.h"
 
-#define HIDDEN	    __attribute__((visibility("hidden")))
+#define HIDDEN      __attribute__((visibility("hidden")))
 #define likely(x)   __builtin_expect(!!(x), 1)
 #define unlikely(x) __builtin_expect(!!(x), 0)
 
 /* Plain fields that the hit path reads while they may be rewritten: no torn values. */
-#define LOAD(x)	    __atomic_load_n(&(x), __ATOMIC_RELAXED)
+#define LOAD(x)     __atomic_load_n(&(x), __ATOMIC_RELAXED)
 #define STORE(x, v) __atomic_store_n(&(x), (v), __ATOMIC_RELAXED)
 
 /* ---- slots: one translation each ---------------------------------------------- */
@@ -46,19 +46,19 @@
 #define SLOT_QUEUED  (1u << 6) /* revoked, on hmm.queue: to be looked at */
 #define SLOT_HELD    (1u << 7) /* revoked, on hmm.held: a holder is left */
 #define SLOT_AGAIN   (1u << 8) /* a put came while a releaser was looking at it */
-#define SLOT_MODE    9	       /* 2 bits: enum hmm_mode */
-#define SLOT_GEN     11	       /* 21 bits */
+#define SLOT_MODE    9         /* 2 bits: enum hmm_mode */
+#define SLOT_GEN     11        /* 21 bits */
 
 struct slot {
-	uint32_t state;	 /* [hit] release store publishes the rest */
+	uint32_t state;  /* [hit] release store publishes the rest */
 	uint32_t mirror; /* [hit] struct hmm_mirror.id */
-	uint64_t start;	 /* [hit] */
-	uint64_t end;	 /* [hit] */
-	uint64_t addr;	 /* [hit] */
-	uint32_t key;	 /* [hit] */
-	uint32_t used;	 /* [hit] the clock's time of the last hit; written when it moved */
+	uint64_t start;  /* [hit] */
+	uint64_t end;    /* [hit] */
+	uint64_t addr;   /* [hit] */
+	uint32_t key;    /* [hit] */
+	uint32_t used;   /* [hit] the clock's time of the last hit; written when it moved */
 	void *priv;
-	uint64_t max;	      /* tree: the largest end below this node */
+	uint64_t max;         /* tree: the largest end below this node */
 	uint32_t left, right; /* tree; free list, queue and held list: next and previous */
 };
 _Static_assert(sizeof(struct slot) == 64, "one cache line a translation");
@@ -98,11 +98,11 @@ struct closed {
 
 /* ---- the process ------------------------------------------------------------------ */
 
-#define STRIPES	     64	  /* threads with reference counts of their own; the last is shared */
-#define MIRRORS	     1024 /* at a time */
-#define CHANGES	     4096 /* remembered */
-#define CLASS_MAX    48
-#define NO_SLOT	     0u
+#define STRIPES   64   /* threads with reference counts of their own; the last is shared */
+#define MIRRORS   1024 /* at a time */
+#define CHANGES   4096 /* remembered */
+#define CLASS_MAX 48
+#define NO_SLOT   0u
 
 struct logged {
 	_Atomic uint64_t start, end;
@@ -139,20 +139,20 @@ struct hmm {
 
 	pthread_mutex_t lock __attribute__((aligned(64)));
 	pthread_cond_t settled; /* seq became even, a change ended */
-	uint32_t waiters;	/* on settled */
-	pthread_cond_t work;	/* the worker's */
+	uint32_t waiters;       /* on settled */
+	pthread_cond_t work;    /* the worker's */
 	bool worker_idle, stop;
 	pthread_cond_t idle; /* a slot was freed */
 	uint32_t idle_waiters;
 
-	struct change *changes; /* under way */
+	struct change *changes;    /* under way */
 	_Atomic uint64_t log_head; /* changes logged; [hit] relaxed outside the lock */
 	struct logged log[CHANGES];
 
-	uint32_t root;	     /* tree of valid slots */
-	uint32_t free;	     /* list through right */
+	uint32_t root;       /* tree of valid slots */
+	uint32_t free;       /* list through right */
 	uint32_t slots_high; /* slots ever used; 0 is none */
-	uint32_t hand;	     /* of the eviction clock */
+	uint32_t hand;       /* of the eviction clock */
 	struct list queue;   /* revoked, to be looked at */
 	struct list held;    /* revoked, held by somebody */
 	uint32_t queued;     /* length of queue */
@@ -196,7 +196,7 @@ struct hmm_mirror {
 	uint32_t class_count[CLASS_MAX];
 	uint32_t live; /* slots that name this mirror, in any state */
 	bool closing;
-	uint64_t bounce_bytes;	/* of all bounce buffers */
+	uint64_t bounce_bytes;  /* of all bounce buffers */
 	struct bounce *bounces; /* those not in use */
 	struct hmm_stats stats;
 };
@@ -204,11 +204,11 @@ struct hmm_mirror {
 /* ---- this thread -------------------------------------------------------------------- */
 
 struct self {
-	uint64_t hmm_id;	 /* the struct hmm that counts belongs to; 0: none */
+	uint64_t hmm_id;          /* the struct hmm that counts belongs to; 0: none */
 	_Atomic uint32_t *counts; /* [hit] this thread's references, a word a slot */
-	uint32_t shared;	 /* counts is shared with other threads */
-	uint32_t busy;		 /* inside the core: lock held or about to be */
-	char *error;		 /* what hmm_error() says; malloc'd */
+	uint32_t shared;          /* counts is shared with other threads */
+	uint32_t busy;            /* inside the core: lock held or about to be */
+	char *error;              /* what hmm_error() says; malloc'd */
 };
 extern HIDDEN __thread struct self self __attribute__((tls_model("initial-exec")));
 
@@ -274,7 +274,7 @@ bool evict_locked(struct hmm_mirror *mirror, uint64_t bytes, uint32_t slots);
 /* fill.c: a miss */
 struct request {
 	struct hmm_mirror *mirror;
-	uint64_t ptr, end; /* bytes */
+	uint64_t ptr, end;    /* bytes */
 	uint64_t start, stop; /* pages */
 	unsigned int access;
 };

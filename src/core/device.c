@@ -33,10 +33,22 @@ static void take_ops(struct hmm_device *device)
 static bool gpl_compatible(const char *license)
 {
 	static const char *const good[] = {
-		"GPL",		"GPL-2.0",	     "GPL-2.0-only",	"GPL-2.0-or-later",
-		"GPL-3.0",	"GPL-3.0-only",	     "GPL-3.0-or-later", "LGPL-2.1-only",
-		"Dual MIT/GPL", "LGPL-2.1-or-later", "Dual BSD/GPL",	"MIT OR GPL-2.0-or-later",
-		"MIT",		"BSD-2-Clause",	     "BSD-3-Clause",	"GPL v2",
+		"GPL",
+		"GPL-2.0",
+		"GPL-2.0-only",
+		"GPL-2.0-or-later",
+		"GPL-3.0",
+		"GPL-3.0-only",
+		"GPL-3.0-or-later",
+		"LGPL-2.1-only",
+		"Dual MIT/GPL",
+		"LGPL-2.1-or-later",
+		"Dual BSD/GPL",
+		"MIT OR GPL-2.0-or-later",
+		"MIT",
+		"BSD-2-Clause",
+		"BSD-3-Clause",
+		"GPL v2",
 	};
 
 	for (size_t i = 0; license && i < sizeof(good) / sizeof(good[0]); i++)
@@ -48,24 +60,27 @@ static bool gpl_compatible(const char *license)
 static int check_driver(const struct hmm_driver *driver)
 {
 	if (!driver || driver->size != sizeof(*driver) || !driver->name || !driver->ops ||
-	    driver->ops->size < offsetof(struct hmm_driver_ops, commit) || !driver->nr_modes ||
-	    driver->nr_modes > HMM_MODES)
-		return core_error(-EINVAL, "a malformed driver table: check size, name, ops, "
-					   "ops->size and nr_modes");
+	    driver->ops->size < offsetof(struct hmm_driver_ops, commit) ||
+	    !driver->nr_modes || driver->nr_modes > HMM_MODES)
+		return core_error(-EINVAL,
+				  "a malformed driver table: check size, name, ops, "
+				  "ops->size and nr_modes");
 	if (driver->abi != HMM_DRIVER_ABI)
-		return core_error(-EPROTO,
-				  "driver %s was built for driver ABI %u, this library has %u: "
-				  "build it again",
-				  driver->name, driver->abi, HMM_DRIVER_ABI);
+		return core_error(
+			-EPROTO,
+			"driver %s was built for driver ABI %u, this library has %u: "
+			"build it again",
+			driver->name, driver->abi, HMM_DRIVER_ABI);
 	for (unsigned int i = 0; i < driver->nr_modes; i++)
 		if ((unsigned int)driver->modes[i] >= HMM_MODES)
 			return core_error(-EINVAL, "driver %s offers an unknown mode %d",
 					  driver->name, (int)driver->modes[i]);
 	if (!gpl_compatible(driver->license))
-		return core_error(-EPERM,
-				  "driver %s declares the licence \"%s\", which is not known to "
-				  "be GPL-compatible: the driver API is for such drivers only",
-				  driver->name, driver->license ? driver->license : "");
+		return core_error(
+			-EPERM,
+			"driver %s declares the licence \"%s\", which is not known to "
+			"be GPL-compatible: the driver API is for such drivers only",
+			driver->name, driver->license ? driver->license : "");
 	return 0;
 }
 
@@ -76,10 +91,12 @@ int hmm_device_register(struct hmm *hmm, const struct hmm_driver *driver, void *
 	int err;
 
 	if (!hmm || !out)
-		return core_error(-EINVAL, "hmm_device_register: no struct hmm, or nowhere to "
-					   "put the device");
+		return core_error(-EINVAL,
+				  "hmm_device_register: no struct hmm, or nowhere to "
+				  "put the device");
 	if (core_dead(hmm))
-		return core_error(-ECHILD, "hmm_device_register: the struct hmm is the parent's");
+		return core_error(-ECHILD,
+				  "hmm_device_register: the struct hmm is the parent's");
 	err = check_driver(driver);
 	if (err)
 		return err;

@@ -24,11 +24,13 @@ static bool may_go(struct hmm_mirror *mirror, uint32_t n, uint32_t age)
 
 static uint64_t pinned_bytes(const struct slot *slot)
 {
-	return ((slot->state >> SLOT_MODE) & 3) == HMM_MODE_PIN ? slot->end - slot->start : 0;
+	return ((slot->state >> SLOT_MODE) & 3) == HMM_MODE_PIN ? slot->end - slot->start
+								: 0;
 }
 
 /* One round of the hand; what it takes is subtracted from *bytes and *slots. */
-static bool round_trip(struct hmm_mirror *mirror, uint32_t age, uint64_t *bytes, uint32_t *slots)
+static bool round_trip(struct hmm_mirror *mirror, uint32_t age, uint64_t *bytes,
+		       uint32_t *slots)
 {
 	struct hmm *hmm = mirror->hmm;
 	bool any = false;

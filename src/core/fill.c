@@ -5,7 +5,8 @@
  *	begin:   wait until the range is settled, note the log's head
  *	look:    arm the mappings, see what they are, choose a mode
  *	map:     the driver maps, with no lock held
- *	publish: under the lock, if nothing touched the range since; else undo and begin again
+ *	publish: under the lock, if nothing touched the range since; else undo and begin
+ *again
  *
  * Armed first, looked at then: whatever changes after the look is noticed.
  */
@@ -17,21 +18,21 @@
 #include "util/arena.h"
 
 #define CLOCK_MISSES 1024 /* misses between two ticks of the eviction clock */
-#define EVICT_TRIES  64	  /* times that a driver may say "no room" for one mapping */
-#define EVICT_SLOTS  16	  /* taken at a time: the driver's table is full */
+#define EVICT_TRIES  64   /* times that a driver may say "no room" for one mapping */
+#define EVICT_SLOTS  16   /* taken at a time: the driver's table is full */
 
 struct attempt {
 	struct request *request;
 	struct timespec deadline;
-	uint64_t since;		       /* the log's head when we began */
-	uint64_t start, end;	       /* the pages to map: at least the request's */
+	uint64_t since;                /* the log's head when we began */
+	uint64_t start, end;           /* the pages to map: at least the request's */
 	struct source_mapping mapping; /* the first mapping of the range */
-	unsigned int access;	       /* what all mappings of the range allow */
+	unsigned int access;           /* what all mappings of the range allow */
 	bool pinnable, special, one;   /* all of them; any of them; only one */
-	bool closed;		       /* rule 4: not to be pinned now */
-	bool passed_over;	       /* a better mode was not taken, for now */
-	bool waiting;		       /* and only because of closed */
-	const char *why;	       /* the last reason for passing over a mode */
+	bool closed;                   /* rule 4: not to be pinned now */
+	bool passed_over;              /* a better mode was not taken, for now */
+	bool waiting;                  /* and only because of closed */
+	const char *why;               /* the last reason for passing over a mode */
 	struct hmm_mapping map;
 };
 
@@ -46,10 +47,11 @@ static const char *access_name(unsigned int access)
 
 static int no_mapping(const struct request *r, uint64_t addr)
 {
-	return core_error(-EFAULT,
-			  "nothing is mapped at %#llx (asked for [%#llx, %#llx)): map it first",
-			  (unsigned long long)addr, (unsigned long long)r->ptr,
-			  (unsigned long long)r->end);
+	return core_error(
+		-EFAULT,
+		"nothing is mapped at %#llx (asked for [%#llx, %#llx)): map it first",
+		(unsigned long long)addr, (unsigned long long)r->ptr,
+		(unsigned long long)r->end);
 }
 
 static int not_allowed(const struct request *r, const struct source_mapping *m)
@@ -100,17 +102,18 @@ static int look(struct attempt *a)
 	if (err == -EFAULT)
 		return no_mapping(r, r->start);
 	if (err == -EBUSY)
-		return core_error(err,
-				  "a mapping in [%#llx, %#llx) is watched by another "
-				  "userfaultfd: unregister it there, or keep it off the device",
-				  (unsigned long long)r->start, (unsigned long long)r->stop);
+		return core_error(
+			err,
+			"a mapping in [%#llx, %#llx) is watched by another "
+			"userfaultfd: unregister it there, or keep it off the device",
+			(unsigned long long)r->start, (unsigned long long)r->stop);
 	if (err && err != -EOPNOTSUPP)
-		return core_error(err,
-				  "cannot watch the mappings of [%#llx, %#llx) for changes%s",
-				  (unsigned long long)r->start, (unsigned long long)r->stop,
-				  err == -ENOMEM ? ": too many mappings, or no memory "
-						   "(vm.max_map_count)"
-						 : "");
+		return core_error(
+			err, "cannot watch the mappings of [%#llx, %#llx) for changes%s",
+			(unsigned long long)r->start, (unsigned long long)r->stop,
+			err == -ENOMEM ? ": too many mappings, or no memory "
+					 "(vm.max_map_count)"
+				       : "");
 	bool watched = !err;
 
 	err = look_at_mappings(a);
@@ -152,7 +155,8 @@ static void extend(struct attempt *a, enum hmm_mode mode)
 
 	if (mode == HMM_MODE_DIRECT && direct) {
 		a->start = later(low, r->start > direct / 2 ? r->start - direct / 2 : 0);
-		a->end = sooner(high, r->stop + direct / 2 < r->stop ? high : r->stop + direct / 2);
+		a->end = sooner(
+			high, r->stop + direct / 2 < r->stop ? high : r->stop + direct / 2);
 	} else {
 		a->start = later(low, page_down(r->start, granule));
 		a->end = sooner(high, page_down(r->stop + granule - 1, granule));
@@ -229,8 +233,8 @@ static bool make_room(struct attempt *a)
 	bool any;
 
 	core_lock(hmm);
-	any = evict_locked(a->request->mirror, a->end - a->start, EVICT_SLOTS) || hmm->queued ||
-	      hmm->releasing;
+	any = evict_locked(a->request->mirror, a->end - a->start, EVICT_SLOTS) ||
+	      hmm->queued || hmm->releasing;
 	core_unlock(hmm);
 	release_run(hmm);
 	return any;
@@ -268,7 +272,8 @@ static int unreachable(struct attempt *a, int err)
 			  "device %s cannot reach [%#llx, %#llx) in the mapping %s: %s",
 			  r->mirror->device->driver->name, (unsigned long long)r->ptr,
 			  (unsigned long long)r->end, a->mapping.name,
-			  a->why ? a->why : "the driver refuses this memory in each of its modes");
+			  a->why ? a->why
+				 : "the driver refuses this memory in each of its modes");
 }
 
 /* Staging maps nothing here. -EAGAIN: only a removal that is not over stands in the way. */
@@ -414,11 +419,12 @@ static bool overdue(const struct timespec *deadline)
 
 static int too_long(const struct request *r)
 {
-	return core_error(-ETIMEDOUT,
-			  "[%#llx, %#llx) kept changing, or a change of it did not end, for "
-			  "%u ms (wait_ms)",
-			  (unsigned long long)r->start, (unsigned long long)r->stop,
-			  r->mirror->hmm->wait_ms);
+	return core_error(
+		-ETIMEDOUT,
+		"[%#llx, %#llx) kept changing, or a change of it did not end, for "
+		"%u ms (wait_ms)",
+		(unsigned long long)r->start, (unsigned long long)r->stop,
+		r->mirror->hmm->wait_ms);
 }
 
 static int no_slot(struct attempt *a)
@@ -427,10 +433,11 @@ static int no_slot(struct attempt *a)
 
 	if (make_room(a))
 		return 0;
-	return core_error(-ENOSPC,
-			  "all %u translations of the mirror are in use: put some, or raise "
-			  "max_translations",
-			  mirror->max_translations);
+	return core_error(
+		-ENOSPC,
+		"all %u translations of the mirror are in use: put some, or raise "
+		"max_translations",
+		mirror->max_translations);
 }
 
 static void wait_a_little(struct hmm *hmm)
@@ -463,7 +470,8 @@ static int try_fill(struct attempt *a, struct hmm_translation *out)
 	if (ret) {
 		/* What failed may have failed because the range was changing. */
 		core_lock(hmm);
-		bool changed = log_overlaps(hmm, a->since, a->request->start, a->request->stop);
+		bool changed =
+			log_overlaps(hmm, a->since, a->request->start, a->request->stop);
 		core_unlock(hmm);
 		return changed && ret != -ENOMEM ? 0 : ret;
 	}

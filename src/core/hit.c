@@ -23,9 +23,9 @@ static inline void count_add(_Atomic uint32_t *count, uint32_t change)
 	if (unlikely(self.shared))
 		atomic_fetch_add_explicit(count, change, memory_order_seq_cst);
 	else
-		atomic_store_explicit(count,
-				      atomic_load_explicit(count, memory_order_relaxed) + change,
-				      memory_order_release);
+		atomic_store_explicit(
+			count, atomic_load_explicit(count, memory_order_relaxed) + change,
+			memory_order_release);
 }
 
 static inline void count_fence(const struct hmm *hmm)
@@ -79,15 +79,16 @@ bool hit(struct hmm_mirror *mirror, uint64_t start, uint64_t end, unsigned int a
 			const struct bucket *bucket = &table->buckets[b & mask];
 
 			for (int w = 0; w < 2; w++)
-				for (uint64_t m = index_match(bucket, w, index_tag(hash)); m;
-				     m &= m - 1) {
+				for (uint64_t m = index_match(bucket, w, index_tag(hash));
+				     m; m &= m - 1) {
 					uint32_t n = LOAD(bucket->slots[index_entry(m, w)]);
 
 					count_add(&self.counts[n], 1);
 					count_fence(hmm);
-					if (likely(slot_fits(&hmm->slots[n], mirror->id, start,
-							     end, want, &state))) {
-						fill_in(hmm, &hmm->slots[n], n, state, start, out);
+					if (likely(slot_fits(&hmm->slots[n], mirror->id,
+							     start, end, want, &state))) {
+						fill_in(hmm, &hmm->slots[n], n, state,
+							start, out);
 						return true;
 					}
 					count_add(&self.counts[n], (uint32_t)-1);
@@ -119,11 +120,13 @@ static int check_request(struct request *r, const void *ptr, size_t len)
 	if (!len)
 		return core_error(-EINVAL, "hmm_translate: a length of 0 names no memory");
 	if (!r->access || r->access & ~(HMM_READ | HMM_WRITE))
-		return core_error(-EINVAL, "hmm_translate: access %#x is not HMM_READ, "
-					   "HMM_WRITE or both",
+		return core_error(-EINVAL,
+				  "hmm_translate: access %#x is not HMM_READ, "
+				  "HMM_WRITE or both",
 				  r->access);
 	if (r->end < r->ptr || r->end > UINT64_MAX - page)
-		return core_error(-EINVAL, "hmm_translate: %p + %zu wraps around", ptr, len);
+		return core_error(-EINVAL, "hmm_translate: %p + %zu wraps around", ptr,
+				  len);
 	r->start = page_down(r->ptr, page);
 	r->stop = page_down(r->end + page - 1, page);
 	if (r->ptr < r->mirror->start || r->end > r->mirror->end)
@@ -156,8 +159,8 @@ static __attribute__((noinline)) int translate_slowly(struct hmm_mirror *mirror,
 	return err;
 }
 
-int hmm_translate(struct hmm_mirror *mirror, const void *ptr, size_t len, unsigned int access,
-		  struct hmm_translation *out)
+int hmm_translate(struct hmm_mirror *mirror, const void *ptr, size_t len,
+		  unsigned int access, struct hmm_translation *out)
 {
 	uint64_t start = (uintptr_t)ptr, end = start + len;
 
@@ -195,14 +198,16 @@ int hmm_translation_put(struct hmm_mirror *mirror, struct hmm_translation *trans
 	if (unlikely(self.hmm_id != hmm->id)) {
 		if (core_dead(hmm))
 			return 0;
-		/* A thread that never translated: without a stripe of its own it cannot count. */
+		/* A thread that never translated: without a stripe of its own it cannot
+		 * count. */
 		int err = thread_attach(hmm);
 
 		if (err)
 			return err;
 	}
 	if (unlikely(!n || n >= hmm->max_slots))
-		return core_error(-EINVAL, "hmm_translation_put: not a translation that is held");
+		return core_error(-EINVAL,
+				  "hmm_translation_put: not a translation that is held");
 	state = __atomic_load_n(&hmm->slots[n].state, __ATOMIC_ACQUIRE);
 	if (unlikely(state & SLOT_ONCE))
 		return put_slowly(mirror, translation, n, state);
@@ -231,7 +236,8 @@ static bool same_and_valid(struct hmm *hmm, const struct hmm_translation *transl
 	return state & SLOT_VALID && state >> SLOT_GEN == translation->opaque[0] >> 32;
 }
 
-bool hmm_translation_valid(struct hmm_mirror *mirror, const struct hmm_translation *translation)
+bool hmm_translation_valid(struct hmm_mirror *mirror,
+			   const struct hmm_translation *translation)
 {
 	struct hmm *hmm = mirror->hmm;
 

@@ -33,7 +33,8 @@ int index_init(struct index *index, uint64_t max_entries)
 		buckets *= 2;
 	index->max_buckets = buckets;
 	for (int i = 0; i < 2; i++) {
-		index->tables[i].buckets = arena_reserve(buckets * sizeof(struct bucket), &err);
+		index->tables[i].buckets =
+			arena_reserve(buckets * sizeof(struct bucket), &err);
 		if (!index->tables[i].buckets) {
 			index_fini(index);
 			return err;
@@ -153,7 +154,8 @@ static void grow(struct hmm *hmm)
 {
 	struct index *index = &hmm->index;
 	struct index_table *old = atomic_load(&index->table);
-	struct index_table *new = old == &index->tables[0] ? &index->tables[1] : &index->tables[0];
+	struct index_table *new =
+		old == &index->tables[0] ? &index->tables[1] : &index->tables[0];
 
 	new->mask = old->mask * 2 + 1;
 	index->entries = 0;
@@ -166,7 +168,8 @@ static void grow(struct hmm *hmm)
 
 void index_add_locked(struct hmm *hmm, uint32_t slot)
 {
-	struct index_table *table = atomic_load_explicit(&hmm->index.table, memory_order_relaxed);
+	struct index_table *table =
+		atomic_load_explicit(&hmm->index.table, memory_order_relaxed);
 	uint64_t buckets = table->mask + 1;
 
 	if ((hmm->index.entries + 3) * FULL_DEN > buckets * BUCKET_ENTRIES * FULL_NUM &&
@@ -181,5 +184,6 @@ void index_add_locked(struct hmm *hmm, uint32_t slot)
 
 void index_del_locked(struct hmm *hmm, uint32_t slot)
 {
-	each_entry(hmm, atomic_load_explicit(&hmm->index.table, memory_order_relaxed), slot, false);
+	each_entry(hmm, atomic_load_explicit(&hmm->index.table, memory_order_relaxed), slot,
+		   false);
 }

@@ -8,10 +8,11 @@
 
 #include "core/core.h"
 
-#define INDEX_PASSED_SHIFT 56 /* in tags[1]: how many entries went on to the next bucket */
-#define INDEX_BYTES	   0x0101010101010101ull
+#define INDEX_PASSED_SHIFT 56 /* in tags[1]: how many entries went on to the next bucket \
+			       */
+#define INDEX_BYTES 0x0101010101010101ull
 /* The tags of word 1 are its first four bytes. */
-#define INDEX_TAGS_1	   0x00000000ffffffffull
+#define INDEX_TAGS_1 0x00000000ffffffffull
 
 static inline unsigned int index_class(uint64_t size)
 {
@@ -41,7 +42,8 @@ static inline uint8_t index_tag(uint64_t hash)
 /* Bits at 0x80 of each byte that may equal the tag; a false one is found out later. */
 static inline uint64_t index_match(const struct bucket *bucket, int word, uint8_t tag)
 {
-	uint64_t x = __atomic_load_n(&bucket->tags[word], __ATOMIC_ACQUIRE) ^ INDEX_BYTES * tag;
+	uint64_t x =
+		__atomic_load_n(&bucket->tags[word], __ATOMIC_ACQUIRE) ^ INDEX_BYTES * tag;
 	uint64_t m = (x - INDEX_BYTES) & ~x & INDEX_BYTES * 0x80;
 
 	return word ? m & INDEX_TAGS_1 : m;

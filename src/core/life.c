@@ -59,8 +59,9 @@ err_wiped:
 err_hmm:
 	arena_free(hmm, sizeof(*hmm));
 err_none:
-	return core_error(err, "cannot reserve the library's own memory for %u translations: "
-			       "raise RLIMIT_AS or lower max_translations",
+	return core_error(err,
+			  "cannot reserve the library's own memory for %u translations: "
+			  "raise RLIMIT_AS or lower max_translations",
 			  attr->max_translations);
 }
 
@@ -135,5 +136,5 @@ bool core_dead(const struct hmm *hmm)
 
 const char *hmm_version(void)
 {
-	return "0.1.0";
+	return HMM_VERSION;
 }

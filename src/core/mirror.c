@@ -13,22 +13,26 @@ static int check_attr(const struct hmm_mirror_attr *attr)
 	if (!attr)
 		return 0;
 	if (attr->size != sizeof(*attr))
-		return core_error(-EINVAL,
-				  "hmm_mirror_attr.size is %zu, this library's is %zu: set it "
-				  "to sizeof(struct hmm_mirror_attr) and build against the same "
-				  "version",
-				  attr->size, sizeof(*attr));
+		return core_error(
+			-EINVAL,
+			"hmm_mirror_attr.size is %zu, this library's is %zu: set it "
+			"to sizeof(struct hmm_mirror_attr) and build against the same "
+			"version",
+			attr->size, sizeof(*attr));
 	if ((attr->start || attr->end) && attr->end <= attr->start)
 		return core_error(-EINVAL, "the mirror's interval [%#llx, %#llx) is empty",
-				  (unsigned long long)attr->start, (unsigned long long)attr->end);
+				  (unsigned long long)attr->start,
+				  (unsigned long long)attr->end);
 	if (attr->modes & ~((1u << HMM_MODES) - 1))
 		return core_error(-EINVAL, "hmm_mirror_attr.modes %#x names unknown modes",
 				  attr->modes);
-	if (attr->granule & (attr->granule - 1) || (attr->granule && attr->granule < page_size()))
-		return core_error(-EINVAL,
-				  "hmm_mirror_attr.granule %llu is not a power of two of at "
-				  "least a page (%zu)",
-				  (unsigned long long)attr->granule, page_size());
+	if (attr->granule & (attr->granule - 1) ||
+	    (attr->granule && attr->granule < page_size()))
+		return core_error(
+			-EINVAL,
+			"hmm_mirror_attr.granule %llu is not a power of two of at "
+			"least a page (%zu)",
+			(unsigned long long)attr->granule, page_size());
 	return 0;
 }
 
@@ -73,7 +77,8 @@ int hmm_mirror_create(struct hmm_device *device, const struct hmm_mirror_attr *a
 	int err;
 
 	if (!device || !out)
-		return core_error(-EINVAL, "hmm_mirror_create: no device, or nowhere to put it");
+		return core_error(-EINVAL,
+				  "hmm_mirror_create: no device, or nowhere to put it");
 	if (core_dead(device->hmm))
 		return core_error(-ECHILD, "hmm_mirror_create: the device is the parent's");
 	err = check_attr(attr);
@@ -90,10 +95,12 @@ int hmm_mirror_create(struct hmm_device *device, const struct hmm_mirror_attr *a
 	core_unlock(device->hmm);
 	if (err) {
 		free(mirror);
-		return core_error(err, err == -EBUSY ? "device %s has a mirror already: destroy it first"
-						     : "device %s: the process has as many mirrors as "
-						       "there can be",
-				  device->driver->name);
+		return core_error(
+			err,
+			err == -EBUSY ? "device %s has a mirror already: destroy it first"
+				      : "device %s: the process has as many mirrors as "
+					"there can be",
+			device->driver->name);
 	}
 	*out = mirror;
 	return 0;
@@ -127,10 +134,11 @@ int mirror_close(struct hmm_mirror *mirror)
 	live = mirror->live;
 	core_unlock(hmm);
 	if (live)
-		return core_error(-EBUSY,
-				  "%u translations are still held after %u ms (wait_ms): put "
-				  "them when their operations are complete, then try again",
-				  live, hmm->wait_ms);
+		return core_error(
+			-EBUSY,
+			"%u translations are still held after %u ms (wait_ms): put "
+			"them when their operations are complete, then try again",
+			live, hmm->wait_ms);
 	stage_fini(mirror);
 	return 0;
 }
@@ -178,7 +186,8 @@ static void add(struct hmm_stats *sum, const struct hmm_stats *one)
 
 static uint64_t own_memory(const struct hmm *hmm)
 {
-	uint64_t used = sizeof(*hmm) + ((uint64_t)hmm->slots_high + 1) * sizeof(struct slot);
+	uint64_t used =
+		sizeof(*hmm) + ((uint64_t)hmm->slots_high + 1) * sizeof(struct slot);
 
 	used += (atomic_load(&hmm->index.table)->mask + 1) * sizeof(struct bucket);
 	return used + (uint64_t)hmm->nr_stripes * hmm->slots_high * sizeof(uint32_t);
@@ -189,7 +198,8 @@ int hmm_stats_read(struct hmm *hmm, struct hmm_mirror *mirror, struct hmm_stats 
 	struct hmm_stats sum = {0};
 
 	if (!hmm || !out)
-		return core_error(-EINVAL, "hmm_stats_read: no struct hmm, or nowhere to put it");
+		return core_error(-EINVAL,
+				  "hmm_stats_read: no struct hmm, or nowhere to put it");
 	if (core_dead(hmm))
 		return core_error(-ECHILD, "hmm_stats_read: the mirror is the parent's");
 	core_lock(hmm);

@@ -24,19 +24,19 @@ static int check_range(const struct hmm_range *range)
 	if (core_dead(mirror->hmm))
 		return core_error(-ECHILD, "hmm_range: the mirror is the parent's");
 	if (range->end <= range->start || range->start % page || range->end % page)
-		return core_error(-EINVAL,
-				  "hmm_range [%#llx, %#llx) is empty or not whole pages of %llu "
-				  "bytes",
-				  (unsigned long long)range->start,
-				  (unsigned long long)range->end, (unsigned long long)page);
+		return core_error(
+			-EINVAL,
+			"hmm_range [%#llx, %#llx) is empty or not whole pages of %llu "
+			"bytes",
+			(unsigned long long)range->start, (unsigned long long)range->end,
+			(unsigned long long)page);
 	if (range->start < mirror->start || range->end > mirror->end)
-		return core_error(-ERANGE,
-				  "hmm_range [%#llx, %#llx) is outside the mirrored interval "
-				  "[%#llx, %#llx)",
-				  (unsigned long long)range->start,
-				  (unsigned long long)range->end,
-				  (unsigned long long)mirror->start,
-				  (unsigned long long)mirror->end);
+		return core_error(
+			-ERANGE,
+			"hmm_range [%#llx, %#llx) is outside the mirrored interval "
+			"[%#llx, %#llx)",
+			(unsigned long long)range->start, (unsigned long long)range->end,
+			(unsigned long long)mirror->start, (unsigned long long)mirror->end);
 	return 0;
 }
 
@@ -60,13 +60,14 @@ static int arm_all(const struct hmm_range *range)
 		if (err == -EFAULT)
 			continue; /* went meanwhile */
 		if (err)
-			return core_error(err,
-					  "the mapping [%#llx, %#llx) %s cannot be watched for "
-					  "changes: %s",
-					  (unsigned long long)m.start, (unsigned long long)m.end,
-					  m.name,
-					  err == -EBUSY ? "another userfaultfd has it"
-							: "this kernel cannot do it");
+			return core_error(
+				err,
+				"the mapping [%#llx, %#llx) %s cannot be watched for "
+				"changes: %s",
+				(unsigned long long)m.start, (unsigned long long)m.end,
+				m.name,
+				err == -EBUSY ? "another userfaultfd has it"
+					      : "this kernel cannot do it");
 		at = m.end;
 	}
 	return 0;
@@ -85,7 +86,8 @@ static int settle(const struct hmm_range *range, uint32_t timeout_ms, uint64_t *
 		*seq = atomic_load_explicit(&hmm->log_head, memory_order_relaxed);
 	core_unlock(hmm);
 	if (err)
-		return core_error(err, "a change of [%#llx, %#llx) did not end within %u ms",
+		return core_error(err,
+				  "a change of [%#llx, %#llx) did not end within %u ms",
 				  (unsigned long long)range->start,
 				  (unsigned long long)range->end, timeout_ms);
 	return 0;
@@ -111,7 +113,8 @@ bool hmm_range_retry(const struct hmm_range *range)
 	if (check_range(range))
 		return true;
 	hmm = range->mirror->hmm;
-	/* Events that are being read, or records that nobody read: let them be told first. */
+	/* Events that are being read, or records that nobody read: let them be told first.
+	 */
 	if ((atomic_load(&hmm->wiped->seq) & 1 || change_poll_moved(hmm)) &&
 	    settle(range, hmm->wait_ms, NULL))
 		return true;
@@ -136,7 +139,8 @@ static int changed(const struct hmm_range *range)
 static int check_pfns(const struct hmm_range *range)
 {
 	if (range && !range->pfns)
-		return core_error(-EINVAL, "hmm_range.pfns is NULL: give it an entry a page");
+		return core_error(-EINVAL,
+				  "hmm_range.pfns is NULL: give it an entry a page");
 	return check_range(range);
 }
 
@@ -240,13 +244,14 @@ static int next_piece(const struct hmm_range *range, uint64_t at, uint64_t *end)
 
 static int map_pieces(struct hmm_range *range, unsigned int access)
 {
-	uint64_t at, end;
+	uint64_t at, end = range->start;
 	int err;
 
 	for (at = range->start; at < range->end; at = end) {
 		if (range->dma_count == range->dma_max)
-			return core_error(-ENOSPC, "hmm_range.dma has room for %u pieces, the "
-						   "range takes more",
+			return core_error(-ENOSPC,
+					  "hmm_range.dma has room for %u pieces, the "
+					  "range takes more",
 					  range->dma_max);
 		err = next_piece(range, at, &end);
 		if (!err)

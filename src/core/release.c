@@ -166,7 +166,8 @@ void core_worker(struct hmm *hmm)
 			core_unlock(hmm);
 			release_run(hmm);
 			core_lock(hmm);
-			/* What is left was put back while we looked: only then go on at once. */
+			/* What is left was put back while we looked: only then go on at
+			 * once. */
 			if (hmm->queue.head)
 				continue;
 		}
@@ -201,8 +202,9 @@ int hmm_quiesce(struct hmm *hmm, uint32_t timeout_ms)
 	}
 	err = hmm->queued || hmm->releasing || hmm->held.head ? -ETIMEDOUT : 0;
 	core_unlock(hmm);
-	return err ? core_error(err, "some revoked translations are still held after %u ms: "
-				     "put them when their operations are complete",
+	return err ? core_error(err,
+				"some revoked translations are still held after %u ms: "
+				"put them when their operations are complete",
 				timeout_ms)
 		   : 0;
 }

@@ -105,7 +105,8 @@ void slot_publish_locked(struct hmm_mirror *mirror, uint32_t n,
 		flags |= SLOT_WRITE;
 	flags |= (uint32_t)mapping->mode << SLOT_MODE;
 	tree_add_locked(hmm, n);
-	__atomic_store_n(&slot->state, gen << SLOT_GEN | flags | SLOT_VALID, __ATOMIC_RELEASE);
+	__atomic_store_n(&slot->state, gen << SLOT_GEN | flags | SLOT_VALID,
+			 __ATOMIC_RELEASE);
 	if (!(flags & SLOT_ONCE)) {
 		class_add(mirror, slot, 1);
 		index_add_locked(hmm, n);
@@ -122,7 +123,8 @@ void slot_revoke_locked(struct hmm *hmm, uint32_t n)
 	struct hmm_mapping mapping;
 
 	core_assert_locked(hmm);
-	__atomic_store_n(&slot->state, state & ~(SLOT_VALID | SLOT_INDEXED), __ATOMIC_RELEASE);
+	__atomic_store_n(&slot->state, state & ~(SLOT_VALID | SLOT_INDEXED),
+			 __ATOMIC_RELEASE);
 	if (state & SLOT_INDEXED) {
 		index_del_locked(hmm, n);
 		class_add(mirror, slot, -1);

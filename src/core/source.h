@@ -22,11 +22,11 @@
 struct source_mapping {
 	uint64_t start, end;
 	unsigned int access; /* what the CPU may do: HMM_READ, HMM_WRITE */
-	bool pinnable;	     /* pins stay the same memory: nobody can take its pages away
+	bool pinnable;       /* pins stay the same memory: nobody can take its pages away
 			      * without a change that is seen (private anonymous memory) */
-	bool special;	     /* I/O or kernel memory: [vvar], device mappings: no snapshot */
-	const char *why;     /* when not pinnable: the reason, a constant string */
-	char name[64];	     /* as in /proc/self/maps, cut; for messages */
+	bool special;    /* I/O or kernel memory: [vvar], device mappings: no snapshot */
+	const char *why; /* when not pinnable: the reason, a constant string */
+	char name[64];   /* as in /proc/self/maps, cut; for messages */
 };
 
 struct source_ops {
@@ -81,7 +81,7 @@ struct source_ops {
 
 /* What happened to a range. */
 enum change_kind {
-	CHANGE_GONE,	/* unmapped, moved, replaced, or its permissions changed: over */
+	CHANGE_GONE,    /* unmapped, moved, replaced, or its permissions changed: over */
 	CHANGE_REMOVING /* its pages are going, perhaps only after this (MADV_DONTNEED) */
 };
 
@@ -129,7 +129,7 @@ int core_poll_word(struct hmm *hmm, const volatile uint64_t *word);
 /* The life of a struct hmm; src/as/process.c calls these. */
 struct core_attr {
 	uint32_t max_translations; /* not 0 */
-	uint32_t wait_ms;	   /* not 0 */
+	uint32_t wait_ms;          /* not 0 */
 	const struct source_ops *ops;
 	void *source;
 };

@@ -90,8 +90,9 @@ static int bounce_make(struct hmm_mirror *mirror, uint64_t size, struct bounce *
 	int err = -ENOMEM;
 
 	if (!make_room(mirror, size))
-		return core_error(-ENOMEM, "a bounce buffer of %llu bytes exceeds the mirror's "
-					   "limit of pinned memory (max_pinned)",
+		return core_error(-ENOMEM,
+				  "a bounce buffer of %llu bytes exceeds the mirror's "
+				  "limit of pinned memory (max_pinned)",
 				  (unsigned long long)size);
 	bounce = calloc(1, sizeof(*bounce));
 	void *memory = bounce ? arena_reserve(size, &err) : NULL;
@@ -120,8 +121,8 @@ err_room:
 	mirror->stats.pinned -= size;
 	mirror->bounce_bytes -= size;
 	core_unlock(mirror->hmm);
-	return core_error(err, "device %s: no bounce buffer of %llu bytes", device->driver->name,
-			  (unsigned long long)size);
+	return core_error(err, "device %s: no bounce buffer of %llu bytes",
+			  device->driver->name, (unsigned long long)size);
 }
 
 static int bounce_get(struct hmm_mirror *mirror, uint64_t len, struct bounce **out)
@@ -153,12 +154,14 @@ int stage_get(struct request *r, uint32_t slot, struct hmm_translation *out)
 		bounce->ptr = r->ptr;
 		bounce->len = r->end - r->ptr;
 		bounce->access = r->access;
-		err = hmm->ops->copy_in(hmm->source, bounce->mapping.memory, r->ptr, bounce->len);
+		err = hmm->ops->copy_in(hmm->source, bounce->mapping.memory, r->ptr,
+					bounce->len);
 		/* Memory that the CPU may only write has no old bytes to keep. */
 		if (err && !(r->access & HMM_READ))
 			err = 0;
 		if (err)
-			core_error(err, "[%#llx, %#llx) cannot be read into a bounce buffer",
+			core_error(err,
+				   "[%#llx, %#llx) cannot be read into a bounce buffer",
 				   (unsigned long long)r->ptr, (unsigned long long)r->end);
 	}
 	if (err) {
@@ -187,11 +190,12 @@ int stage_put(struct hmm_mirror *mirror, struct hmm_translation *translation)
 		err = hmm->ops->copy_out(hmm->source, bounce->ptr, bounce->mapping.memory,
 					 bounce->len);
 	if (err)
-		core_error(err,
-			   "what the device wrote to [%#llx, %#llx) is lost: the memory is no "
-			   "longer there, or no longer writable",
-			   (unsigned long long)bounce->ptr,
-			   (unsigned long long)(bounce->ptr + bounce->len));
+		core_error(
+			err,
+			"what the device wrote to [%#llx, %#llx) is lost: the memory is no "
+			"longer there, or no longer writable",
+			(unsigned long long)bounce->ptr,
+			(unsigned long long)(bounce->ptr + bounce->len));
 	bounce_put(mirror, bounce);
 	translation->opaque[1] = 0;
 	return err;

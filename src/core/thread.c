@@ -81,21 +81,23 @@ static int stripe_take(struct hmm *hmm, uint32_t *out)
 
 int thread_attach(struct hmm *hmm)
 {
-	uint32_t stripe;
+	uint32_t stripe = 0;
 
 	if (self.hmm_id == hmm->id)
 		return 0;
 	if (!thread_watch_exit())
-		return core_error(-ENOMEM, "cannot keep a record of this thread: out of memory "
-					   "or of thread keys");
+		return core_error(-ENOMEM,
+				  "cannot keep a record of this thread: out of memory "
+				  "or of thread keys");
 	pthread_mutex_lock(&stripe_lock);
 	current = hmm;
 	int err = stripe_take(hmm, &stripe);
 	pthread_mutex_unlock(&stripe_lock);
 	if (err)
-		return core_error(err, "cannot reserve %zu bytes of address space for this "
-				       "thread's references: raise RLIMIT_AS or lower "
-				       "max_translations",
+		return core_error(err,
+				  "cannot reserve %zu bytes of address space for this "
+				  "thread's references: raise RLIMIT_AS or lower "
+				  "max_translations",
 				  (size_t)hmm->max_slots * 4);
 	self.counts = hmm->counts[stripe];
 	self.shared = stripe == STRIPES - 1;

@@ -32,7 +32,8 @@ static void update(struct slot *s, uint32_t n)
 }
 
 /* Everything before n goes to *left, the rest to *right. */
-static void split(struct slot *s, uint32_t tree, uint32_t n, uint32_t *left, uint32_t *right)
+static void split(struct slot *s, uint32_t tree, uint32_t n, uint32_t *left,
+		  uint32_t *right)
 {
 	if (!tree) {
 		*left = *right = NO_SLOT;
