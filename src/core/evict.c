@@ -15,17 +15,11 @@ static bool may_go(struct hmm_mirror *mirror, uint32_t n, uint32_t age)
 {
 	struct hmm *hmm = mirror->hmm;
 	struct slot *slot = &hmm->slots[n];
-	uint32_t clock = atomic_load_explicit(&hmm->clock, memory_order_relaxed);
+	uint16_t clock = (uint16_t)atomic_load_explicit(&hmm->clock, memory_order_relaxed);
 
 	return slot->state & SLOT_VALID && !(slot->state & SLOT_ONCE) &&
-	       slot->mirror == mirror->id && clock - LOAD(slot->used) >= age &&
+	       slot->mirror == mirror->id && (uint16_t)(clock - LOAD(slot->used)) >= age &&
 	       slot_unreferenced(hmm, n);
-}
-
-static uint64_t pinned_bytes(const struct slot *slot)
-{
-	return ((slot->state >> SLOT_MODE) & 3) == HMM_MODE_PIN ? slot->end - slot->start
-								: 0;
 }
 
 /* One round of the hand; what it takes is subtracted from *bytes and *slots. */
@@ -39,7 +33,7 @@ static bool round_trip(struct hmm_mirror *mirror, uint32_t age, uint64_t *bytes,
 		hmm->hand = hmm->hand >= hmm->slots_high ? 1 : hmm->hand + 1;
 		if (!may_go(mirror, hmm->hand, age))
 			continue;
-		uint64_t freed = pinned_bytes(&hmm->slots[hmm->hand]);
+		uint64_t freed = slot_pinned(hmm, hmm->hand);
 
 		if (!freed && !*slots)
 			continue;

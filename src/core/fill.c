@@ -144,7 +144,8 @@ static void extend(struct attempt *a, enum hmm_mode mode)
 	struct request *r = a->request;
 	const struct hmm_mirror *mirror = r->mirror;
 	uint64_t page = page_size(), granule = mirror->granule;
-	uint64_t direct = mirror->device->driver->max_direct;
+	uint64_t direct = sooner(mirror->device->driver->max_direct,
+				 (uint64_t)PAGES_MAX << mirror->hmm->page_shift);
 
 	a->start = r->start;
 	a->end = r->stop;
@@ -339,7 +340,7 @@ static void hold(struct hmm *hmm, uint32_t n, const struct request *r,
 			memory_order_release);
 	out->addr = slot->addr + (r->ptr - slot->start);
 	out->key = slot->key;
-	out->mode = (enum hmm_mode)((slot->state >> SLOT_MODE) & 3);
+	out->mode = slot_mode(slot);
 	out->opaque[0] = (uint64_t)(slot->state >> SLOT_GEN) << 32 | n;
 	out->opaque[1] = 0;
 }

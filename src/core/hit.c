@@ -37,18 +37,23 @@ static inline void count_fence(const struct hmm *hmm)
 }
 
 /* Our reference is counted: is this the translation that we look for? */
-static inline bool slot_fits(const struct slot *slot, uint32_t mirror, uint64_t start,
-			     uint64_t end, uint32_t want, uint32_t *state)
+static inline bool slot_fits(const struct hmm *hmm, const struct slot *slot,
+			     uint32_t mirror, uint64_t start, uint64_t end, uint32_t want,
+			     uint32_t *state)
 {
 	*state = __atomic_load_n(&slot->state, __ATOMIC_ACQUIRE);
-	return (*state & want) == want && LOAD(slot->mirror) == mirror &&
-	       LOAD(slot->start) <= start && LOAD(slot->end) >= end;
+
+	uint64_t first = LOAD(slot->start);
+	uint64_t size = (uint64_t)LOAD(slot->pages) << hmm->page_shift;
+
+	return (*state & want) == want && LOAD(slot->mirror) == mirror && start >= first &&
+	       end - first <= size;
 }
 
 static inline void fill_in(struct hmm *hmm, struct slot *slot, uint32_t n, uint32_t state,
 			   uint64_t start, struct hmm_translation *out)
 {
-	uint32_t clock = atomic_load_explicit(&hmm->clock, memory_order_relaxed);
+	uint16_t clock = (uint16_t)atomic_load_explicit(&hmm->clock, memory_order_relaxed);
 
 	if (unlikely(LOAD(slot->used) != clock))
 		STORE(slot->used, clock);
@@ -78,21 +83,19 @@ bool hit(struct hmm_mirror *mirror, uint64_t start, uint64_t end, unsigned int a
 		for (uint64_t i = 0; i <= mask; i++, b++) {
 			const struct bucket *bucket = &table->buckets[b & mask];
 
-			for (int w = 0; w < 2; w++)
-				for (uint64_t m = index_match(bucket, w, index_tag(hash));
-				     m; m &= m - 1) {
-					uint32_t n = LOAD(bucket->slots[index_entry(m, w)]);
+			for (uint64_t m = index_match(bucket, index_tag(hash)); m;
+			     m &= m - 1) {
+				uint32_t n = LOAD(bucket->slots[index_entry(m)]);
 
-					count_add(&self.counts[n], 1);
-					count_fence(hmm);
-					if (likely(slot_fits(&hmm->slots[n], mirror->id,
-							     start, end, want, &state))) {
-						fill_in(hmm, &hmm->slots[n], n, state,
-							start, out);
-						return true;
-					}
-					count_add(&self.counts[n], (uint32_t)-1);
+				count_add(&self.counts[n], 1);
+				count_fence(hmm);
+				if (likely(slot_fits(hmm, &hmm->slots[n], mirror->id, start,
+						     end, want, &state))) {
+					fill_in(hmm, &hmm->slots[n], n, state, start, out);
+					return true;
 				}
+				count_add(&self.counts[n], (uint32_t)-1);
+			}
 			if (likely(!index_passed(bucket)))
 				break;
 		}
@@ -129,6 +132,11 @@ static int check_request(struct request *r, const void *ptr, size_t len)
 				  len);
 	r->start = page_down(r->ptr, page);
 	r->stop = page_down(r->end + page - 1, page);
+	if ((r->stop - r->start) >> r->mirror->hmm->page_shift > PAGES_MAX)
+		return core_error(-E2BIG,
+				  "hmm_translate: %zu bytes are more than one translation "
+				  "takes: translate parts",
+				  len);
 	if (r->ptr < r->mirror->start || r->end > r->mirror->end)
 		return core_error(-ERANGE,
 				  "[%#llx, %#llx) is outside the mirrored interval "

@@ -114,19 +114,18 @@ static bool table_del(struct index_table *table, uint64_t hash, uint32_t slot)
 		struct bucket *bucket = &table->buckets[i];
 		uint64_t m;
 
-		for (int w = 0; w < 2; w++)
-			for (m = index_match(bucket, w, index_tag(hash)); m; m &= m - 1) {
-				int entry = index_entry(m, w);
+		for (m = index_match(bucket, index_tag(hash)); m; m &= m - 1) {
+			int entry = index_entry(m);
 
-				if (bucket->slots[entry] != slot)
-					continue;
-				tag_set(bucket, entry, 0);
-				/* Those before it in the row have one less that went on. */
-				for (uint64_t j = index_bucket(hash) & table->mask; j != i;
-				     j = (j + 1) & table->mask)
-					passed_by(&table->buckets[j], -1);
-				return true;
-			}
+			if (bucket->slots[entry] != slot)
+				continue;
+			tag_set(bucket, entry, 0);
+			/* Those before it in the row have one less that went on. */
+			for (uint64_t j = index_bucket(hash) & table->mask; j != i;
+			     j = (j + 1) & table->mask)
+				passed_by(&table->buckets[j], -1);
+			return true;
+		}
 		if (!index_passed(bucket))
 			return false;
 	}
@@ -136,9 +135,9 @@ static bool table_del(struct index_table *table, uint64_t hash, uint32_t slot)
 static void each_entry(struct hmm *hmm, struct index_table *table, uint32_t n, bool add)
 {
 	struct slot *slot = &hmm->slots[n];
-	unsigned int class = index_class(slot->end - slot->start);
+	unsigned int class = index_class(slot_size(hmm, n));
 
-	for (uint64_t g = slot->start >> class; g <= (slot->end - 1) >> class; g++) {
+	for (uint64_t g = slot->start >> class; g <= (slot_end(hmm, n) - 1) >> class; g++) {
 		uint64_t hash = index_hash(slot->mirror, class, g);
 
 		if (add)

@@ -186,8 +186,8 @@ static void add(struct hmm_stats *sum, const struct hmm_stats *one)
 
 static uint64_t own_memory(const struct hmm *hmm)
 {
-	uint64_t used =
-		sizeof(*hmm) + ((uint64_t)hmm->slots_high + 1) * sizeof(struct slot);
+	uint64_t used = sizeof(*hmm) + ((uint64_t)hmm->slots_high + 1) *
+					       (sizeof(struct slot) + sizeof(struct cold));
 
 	used += (atomic_load(&hmm->index.table)->mask + 1) * sizeof(struct bucket);
 	return used + (uint64_t)hmm->nr_stripes * hmm->slots_high * sizeof(uint32_t);

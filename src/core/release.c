@@ -22,12 +22,12 @@
 
 static void list_push(struct hmm *hmm, struct list *list, uint32_t n)
 {
-	struct slot *slot = &hmm->slots[n];
+	struct cold *slot = &hmm->cold[n];
 
 	slot->left = list->tail;
 	slot->right = NO_SLOT;
 	if (list->tail)
-		hmm->slots[list->tail].right = n;
+		hmm->cold[list->tail].right = n;
 	else
 		list->head = n;
 	list->tail = n;
@@ -35,14 +35,14 @@ static void list_push(struct hmm *hmm, struct list *list, uint32_t n)
 
 static void list_del(struct hmm *hmm, struct list *list, uint32_t n)
 {
-	struct slot *slot = &hmm->slots[n];
+	struct cold *slot = &hmm->cold[n];
 
 	if (slot->left)
-		hmm->slots[slot->left].right = slot->right;
+		hmm->cold[slot->left].right = slot->right;
 	else
 		list->head = slot->right;
 	if (slot->right)
-		hmm->slots[slot->right].left = slot->left;
+		hmm->cold[slot->right].left = slot->left;
 	else
 		list->tail = slot->left;
 }
@@ -87,13 +87,12 @@ static void free_slot_locked(struct hmm *hmm, uint32_t n)
 	struct slot *slot = &hmm->slots[n];
 	struct hmm_mirror *mirror = slot_mirror(hmm, slot);
 
-	if (((slot->state >> SLOT_MODE) & 3) == HMM_MODE_PIN)
-		mirror->stats.pinned -= slot->end - slot->start;
+	mirror->stats.pinned -= slot_pinned(hmm, n);
 	mirror->stats.revoking--;
 	mirror->stats.released++;
 	mirror->live--;
 	flag(slot, 0, (1u << SLOT_MODE) - 1);
-	slot->right = hmm->free;
+	hmm->cold[n].right = hmm->free;
 	hmm->free = n;
 	if (hmm->idle_waiters)
 		pthread_cond_broadcast(&hmm->idle);
@@ -119,7 +118,7 @@ static void release_one(struct hmm *hmm, uint32_t n)
 	struct hmm_mapping mapping;
 
 	if (over && device->ops.release && !(slot->state & SLOT_STAGE)) {
-		slot_mapping(slot, &mapping);
+		slot_mapping(hmm, n, &mapping);
 		device->ops.release(device, &mapping);
 	}
 	core_lock(hmm);
@@ -151,7 +150,7 @@ void release_run(struct hmm *hmm)
 	else
 		atomic_thread_fence(memory_order_seq_cst);
 	while (n) {
-		uint32_t next = hmm->slots[n].right;
+		uint32_t next = hmm->cold[n].right;
 
 		release_one(hmm, n);
 		n = next;

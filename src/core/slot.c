@@ -20,14 +20,22 @@ int slots_init(struct hmm *hmm, uint32_t max)
 
 	/* Slot 0 is none. */
 	hmm->max_slots = max + 1;
+	hmm->page_shift = (uint32_t)__builtin_ctzl(page_size());
 	hmm->slots = arena_reserve((size_t)hmm->max_slots * sizeof(struct slot), &err);
-	return hmm->slots ? 0 : err;
+	if (!hmm->slots)
+		return err;
+	hmm->cold = arena_reserve((size_t)hmm->max_slots * sizeof(struct cold), &err);
+	if (!hmm->cold)
+		slots_fini(hmm);
+	return err;
 }
 
 void slots_fini(struct hmm *hmm)
 {
-	if (hmm->slots)
-		arena_free(hmm->slots, (size_t)hmm->max_slots * sizeof(struct slot));
+	arena_free(hmm->slots, (size_t)hmm->max_slots * sizeof(struct slot));
+	arena_free(hmm->cold, (size_t)hmm->max_slots * sizeof(struct cold));
+	hmm->slots = NULL;
+	hmm->cold = NULL;
 }
 
 uint32_t slot_alloc_locked(struct hmm *hmm)
@@ -35,7 +43,7 @@ uint32_t slot_alloc_locked(struct hmm *hmm)
 	uint32_t n = hmm->free;
 
 	if (n) {
-		hmm->free = hmm->slots[n].right;
+		hmm->free = hmm->cold[n].right;
 		return n;
 	}
 	if (hmm->slots_high + 1 >= hmm->max_slots)
@@ -48,24 +56,26 @@ struct hmm_mirror *slot_mirror(struct hmm *hmm, const struct slot *slot)
 	return hmm->mirrors[slot->mirror];
 }
 
-void slot_mapping(const struct slot *slot, struct hmm_mapping *out)
+void slot_mapping(struct hmm *hmm, uint32_t n, struct hmm_mapping *out)
 {
+	const struct slot *slot = &hmm->slots[n];
+
 	*out = (struct hmm_mapping){
 		.start = slot->start,
-		.end = slot->end,
+		.end = slot_end(hmm, n),
 		.access = (slot->state & SLOT_READ ? HMM_READ : 0) |
 			  (slot->state & SLOT_WRITE ? HMM_WRITE : 0),
-		.mode = (enum hmm_mode)((slot->state >> SLOT_MODE) & 3),
+		.mode = slot_mode(slot),
 		.memory = (void *)(uintptr_t)slot->start,
 		.addr = slot->addr,
 		.key = slot->key,
-		.priv = slot->priv,
+		.priv = hmm->cold[n].priv,
 	};
 }
 
-static void class_add(struct hmm_mirror *mirror, const struct slot *slot, int change)
+static void class_add(struct hmm_mirror *mirror, uint32_t n, int change)
 {
-	unsigned int class = index_class(slot->end - slot->start);
+	unsigned int class = index_class(slot_size(mirror->hmm, n));
 	uint64_t bits = LOAD(mirror->classes);
 
 	mirror->class_count[class] += (uint32_t)change;
@@ -73,16 +83,13 @@ static void class_add(struct hmm_mirror *mirror, const struct slot *slot, int ch
 	STORE(mirror->classes, bits);
 }
 
-static void count_published(struct hmm_mirror *mirror, const struct slot *slot)
+static void count_published(struct hmm_mirror *mirror, uint32_t n)
 {
-	enum hmm_mode mode = (enum hmm_mode)((slot->state >> SLOT_MODE) & 3);
-
 	mirror->live++;
 	mirror->stats.translations++;
 	mirror->stats.misses++;
-	mirror->stats.by_mode[mode]++;
-	if (mode == HMM_MODE_PIN)
-		mirror->stats.pinned += slot->end - slot->start;
+	mirror->stats.by_mode[slot_mode(&mirror->hmm->slots[n])]++;
+	mirror->stats.pinned += slot_pinned(mirror->hmm, n);
 }
 
 void slot_publish_locked(struct hmm_mirror *mirror, uint32_t n,
@@ -92,13 +99,14 @@ void slot_publish_locked(struct hmm_mirror *mirror, uint32_t n,
 	struct slot *slot = &hmm->slots[n];
 	uint32_t gen = (slot->state >> SLOT_GEN) + 1;
 
-	STORE(slot->mirror, mirror->id);
+	STORE(slot->mirror, (uint16_t)mirror->id);
 	STORE(slot->start, mapping->start);
-	STORE(slot->end, mapping->end);
+	STORE(slot->pages, (uint32_t)((mapping->end - mapping->start) >> hmm->page_shift));
 	STORE(slot->addr, mapping->addr);
 	STORE(slot->key, mapping->key);
-	STORE(slot->used, atomic_load_explicit(&hmm->clock, memory_order_relaxed));
-	slot->priv = mapping->priv;
+	STORE(slot->used,
+	      (uint16_t)atomic_load_explicit(&hmm->clock, memory_order_relaxed));
+	hmm->cold[n].priv = mapping->priv;
 	if (mapping->access & HMM_READ)
 		flags |= SLOT_READ;
 	if (mapping->access & HMM_WRITE)
@@ -108,10 +116,10 @@ void slot_publish_locked(struct hmm_mirror *mirror, uint32_t n,
 	__atomic_store_n(&slot->state, gen << SLOT_GEN | flags | SLOT_VALID,
 			 __ATOMIC_RELEASE);
 	if (!(flags & SLOT_ONCE)) {
-		class_add(mirror, slot, 1);
+		class_add(mirror, n, 1);
 		index_add_locked(hmm, n);
 	}
-	count_published(mirror, slot);
+	count_published(mirror, n);
 }
 
 void slot_revoke_locked(struct hmm *hmm, uint32_t n)
@@ -127,10 +135,10 @@ void slot_revoke_locked(struct hmm *hmm, uint32_t n)
 			 __ATOMIC_RELEASE);
 	if (state & SLOT_INDEXED) {
 		index_del_locked(hmm, n);
-		class_add(mirror, slot, -1);
+		class_add(mirror, n, -1);
 	}
 	tree_del_locked(hmm, n);
-	slot_mapping(slot, &mapping);
+	slot_mapping(hmm, n, &mapping);
 	if (!(state & SLOT_STAGE))
 		device->ops.revoke(device, &mapping);
 	mirror->stats.translations--;

@@ -15,14 +15,17 @@ static uint32_t priority(uint32_t n)
 	return n * 0x85EBCA77u;
 }
 
-static bool before(const struct slot *s, uint32_t a, uint32_t b)
+static bool before(const struct hmm *hmm, uint32_t a, uint32_t b)
 {
-	return s[a].start != s[b].start ? s[a].start < s[b].start : a < b;
+	uint64_t at = hmm->slots[a].start, bt = hmm->slots[b].start;
+
+	return at != bt ? at < bt : a < b;
 }
 
-static void update(struct slot *s, uint32_t n)
+static void update(struct hmm *hmm, uint32_t n)
 {
-	uint64_t max = s[n].end;
+	struct cold *s = hmm->cold;
+	uint64_t max = slot_end(hmm, n);
 
 	if (s[n].left && s[s[n].left].max > max)
 		max = s[s[n].left].max;
@@ -32,85 +35,93 @@ static void update(struct slot *s, uint32_t n)
 }
 
 /* Everything before n goes to *left, the rest to *right. */
-static void split(struct slot *s, uint32_t tree, uint32_t n, uint32_t *left,
+static void split(struct hmm *hmm, uint32_t tree, uint32_t n, uint32_t *left,
 		  uint32_t *right)
 {
+	struct cold *s = hmm->cold;
+
 	if (!tree) {
 		*left = *right = NO_SLOT;
 		return;
 	}
-	if (before(s, tree, n)) {
-		split(s, s[tree].right, n, &s[tree].right, right);
+	if (before(hmm, tree, n)) {
+		split(hmm, s[tree].right, n, &s[tree].right, right);
 		*left = tree;
 	} else {
-		split(s, s[tree].left, n, left, &s[tree].left);
+		split(hmm, s[tree].left, n, left, &s[tree].left);
 		*right = tree;
 	}
-	update(s, tree);
+	update(hmm, tree);
 }
 
-static uint32_t merge(struct slot *s, uint32_t a, uint32_t b)
+static uint32_t merge(struct hmm *hmm, uint32_t a, uint32_t b)
 {
+	struct cold *s = hmm->cold;
+
 	if (!a || !b)
 		return a | b;
 	if (priority(a) > priority(b)) {
-		s[a].right = merge(s, s[a].right, b);
-		update(s, a);
+		s[a].right = merge(hmm, s[a].right, b);
+		update(hmm, a);
 		return a;
 	}
-	s[b].left = merge(s, a, s[b].left);
-	update(s, b);
+	s[b].left = merge(hmm, a, s[b].left);
+	update(hmm, b);
 	return b;
 }
 
-static uint32_t insert(struct slot *s, uint32_t tree, uint32_t n)
+static uint32_t insert(struct hmm *hmm, uint32_t tree, uint32_t n)
 {
+	struct cold *s = hmm->cold;
+
 	if (!tree || priority(n) > priority(tree)) {
-		split(s, tree, n, &s[n].left, &s[n].right);
-		update(s, n);
+		split(hmm, tree, n, &s[n].left, &s[n].right);
+		update(hmm, n);
 		return n;
 	}
-	if (before(s, n, tree))
-		s[tree].left = insert(s, s[tree].left, n);
+	if (before(hmm, n, tree))
+		s[tree].left = insert(hmm, s[tree].left, n);
 	else
-		s[tree].right = insert(s, s[tree].right, n);
-	update(s, tree);
+		s[tree].right = insert(hmm, s[tree].right, n);
+	update(hmm, tree);
 	return tree;
 }
 
-static uint32_t erase(struct slot *s, uint32_t tree, uint32_t n)
+static uint32_t erase(struct hmm *hmm, uint32_t tree, uint32_t n)
 {
+	struct cold *s = hmm->cold;
+
 	if (tree == n)
-		return merge(s, s[n].left, s[n].right);
-	if (before(s, n, tree))
-		s[tree].left = erase(s, s[tree].left, n);
+		return merge(hmm, s[n].left, s[n].right);
+	if (before(hmm, n, tree))
+		s[tree].left = erase(hmm, s[tree].left, n);
 	else
-		s[tree].right = erase(s, s[tree].right, n);
-	update(s, tree);
+		s[tree].right = erase(hmm, s[tree].right, n);
+	update(hmm, tree);
 	return tree;
 }
 
 void tree_add_locked(struct hmm *hmm, uint32_t slot)
 {
-	hmm->root = insert(hmm->slots, hmm->root, slot);
+	hmm->root = insert(hmm, hmm->root, slot);
 }
 
 void tree_del_locked(struct hmm *hmm, uint32_t slot)
 {
-	hmm->root = erase(hmm->slots, hmm->root, slot);
+	hmm->root = erase(hmm, hmm->root, slot);
 }
 
 uint32_t tree_overlap_locked(struct hmm *hmm, uint64_t start, uint64_t end)
 {
-	const struct slot *s = hmm->slots;
+	const struct cold *s = hmm->cold;
 	uint32_t n = hmm->root;
 
 	while (n) {
 		if (s[n].left && s[s[n].left].max > start)
 			n = s[n].left;
-		else if (s[n].start < end && s[n].end > start)
+		else if (hmm->slots[n].start < end && slot_end(hmm, n) > start)
 			return n;
-		else if (s[n].start >= end)
+		else if (hmm->slots[n].start >= end)
 			return NO_SLOT;
 		else
 			n = s[n].right;
@@ -118,22 +129,21 @@ uint32_t tree_overlap_locked(struct hmm *hmm, uint64_t start, uint64_t end)
 	return NO_SLOT;
 }
 
-static bool is_pinned(const struct slot *slot)
-{
-	return ((slot->state >> SLOT_MODE) & 3) == HMM_MODE_PIN;
-}
-
-static void last_pinned(const struct slot *s, uint32_t n, uint64_t start, uint64_t end,
+static void last_pinned(struct hmm *hmm, uint32_t n, uint64_t start, uint64_t end,
 			uint64_t *last)
 {
+	const struct cold *s = hmm->cold;
+
 	if (!n || s[n].max <= start || s[n].max <= *last)
 		return;
-	if (s[n].start < end) {
-		last_pinned(s, s[n].right, start, end, last);
-		if (is_pinned(&s[n]) && s[n].end > start && s[n].end > *last)
-			*last = s[n].end < end ? s[n].end : end;
+	if (hmm->slots[n].start < end) {
+		uint64_t top = slot_end(hmm, n);
+
+		last_pinned(hmm, s[n].right, start, end, last);
+		if (slot_pinned(hmm, n) && top > start && top > *last)
+			*last = top < end ? top : end;
 	}
-	last_pinned(s, s[n].left, start, end, last);
+	last_pinned(hmm, s[n].left, start, end, last);
 }
 
 /* The end of the highest part of [start, end) that a pinned translation covers, or 0. */
@@ -141,6 +151,6 @@ uint64_t tree_last_pinned_locked(struct hmm *hmm, uint64_t start, uint64_t end)
 {
 	uint64_t last = 0;
 
-	last_pinned(hmm->slots, hmm->root, start, end, &last);
+	last_pinned(hmm, hmm->root, start, end, &last);
 	return last;
 }
