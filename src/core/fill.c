@@ -29,6 +29,7 @@ struct attempt {
 	struct source_mapping mapping; /* the first mapping of the range */
 	unsigned int access;           /* what all mappings of the range allow */
 	bool pinnable, special, one;   /* all of them; any of them; only one */
+	bool watched;                  /* changes of all mappings are told */
 	bool closed;                   /* rule 4: not to be pinned now */
 	bool passed_over;              /* a better mode was not taken, for now */
 	bool waiting;                  /* and only because of closed */
@@ -114,12 +115,11 @@ static int look(struct attempt *a)
 			err == -ENOMEM ? ": too many mappings, or no memory "
 					 "(vm.max_map_count)"
 				       : "");
-	bool watched = !err;
-
+	a->watched = !err;
 	err = look_at_mappings(a);
 	if (err)
 		return err;
-	if (!watched) {
+	if (!a->watched) {
 		a->pinnable = false;
 		a->why = "this kernel cannot tell its changes";
 	}
@@ -349,8 +349,9 @@ static uint32_t publish_flags(const struct attempt *a)
 {
 	if (a->map.mode == HMM_MODE_STAGE)
 		return SLOT_ONCE | SLOT_STAGE;
-	/* Passed over for now only: ask again the next time. */
-	return a->passed_over ? SLOT_ONCE : 0;
+	/* Passed over for now only, or nobody would tell of a change: ask again the next
+	 * time. */
+	return a->passed_over || !a->watched ? SLOT_ONCE : 0;
 }
 
 /* 1: published; 0: the range changed, begin again; -ENOSPC: no slot. */
