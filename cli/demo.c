@@ -1,0 +1,236 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+/*
+ * hmm demo: what does a device see of memory that changes, the usual way and with libhmm?
+ */
+#include "cli.h"
+#include "demo.h"
+#include "table.h"
+
+#include <hmm/hmm.h>
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#define PIPE_SIZE       (1 << 20)
+#define SECONDS_MAX     3600.0
+#define SECONDS_DEFAULT 10.0
+
+/* ---- the command line ---------------------------------------------------------------- */
+
+static const struct argp_option argp_options[] = {
+	{"seconds", 's', "N", 0, "how long, in all (10)", 0},
+	{"kind", 'k', "KIND", 0,
+	 "only this kind of memory (again for more): anonymous, thp, heap, stack, memfd, "
+	 "private-file, shared-file, hugetlb, list",
+	 0},
+	{"json", 'j', NULL, 0, "print JSON, for a program to read", 0},
+	{0},
+};
+
+static bool choose_kind(struct demo_options *options, const char *name)
+{
+	for (unsigned int i = 0; i < nr_kinds; i++) {
+		if (strcmp(kinds[i]->name, name))
+			continue;
+		options->chosen[i] = options->any_chosen = true;
+		return true;
+	}
+	return false;
+}
+
+static error_t parse_option(int key, char *arg, struct argp_state *state)
+{
+	struct demo_options *options = state->input;
+	char *end;
+
+	switch (key) {
+	case 's':
+		options->seconds = strtod(arg, &end);
+		if (*end || !(options->seconds > 0) || options->seconds > SECONDS_MAX)
+			argp_error(state, "--seconds: '%s' is not a number of seconds",
+				   arg);
+		return 0;
+	case 'k':
+		if (!choose_kind(options, arg))
+			argp_error(state, "--kind: there is no kind of memory '%s'", arg);
+		return 0;
+	case 'j':
+		options->json = true;
+		return 0;
+	case ARGP_KEY_ARG:
+		argp_error(state, "'%s' is one argument too many", arg);
+		return EINVAL;
+	default:
+		return ARGP_ERR_UNKNOWN;
+	}
+}
+
+static const struct argp argp = {
+	.options = argp_options,
+	.parser = parse_option,
+	.doc = "See it work. A device moves data between files and a program's memory, "
+	       "while "
+	       "the program's other threads unmap, remap, discard and protect that memory. "
+	       "Once the usual way: io_uring with buffers registered once. Once with "
+	       "libhmm: "
+	       "io_uring, then the reference device, with plain pointers. Every byte is "
+	       "checked."
+	       "\vThe exit status is 1 if anything was wrong with libhmm, 77 if nothing "
+	       "could "
+	       "be run.",
+};
+
+/* ---- setting up ---------------------------------------------------------------------- */
+
+static int fill_data_file(int fd)
+{
+	uint64_t *block = malloc(BLOCK_MAX);
+	int err = block ? 0 : -ENOMEM;
+
+	for (unsigned int i = 0; i < BLOCKS && !err; i++) {
+		stamp_fill(block, BLOCK_MAX, stamp(OWNER_FILE, i + 1));
+		if (pwrite(fd, block, BLOCK_MAX, (off_t)i * BLOCK_MAX) != BLOCK_MAX)
+			err = errno ? -errno : -ENOSPC;
+	}
+	free(block);
+	return err;
+}
+
+static int open_files(struct stage *stage)
+{
+	void *data;
+	int err;
+
+	stage->data_fd = demo_temporary_file();
+	stage->out_fd = stage->data_fd < 0 ? stage->data_fd : demo_temporary_file();
+	if (stage->out_fd < 0)
+		return stage->out_fd;
+	err = fill_data_file(stage->data_fd);
+	if (err)
+		return err;
+	data = mmap(NULL, BLOCKS * BLOCK_MAX, PROT_READ, MAP_SHARED, stage->data_fd, 0);
+	stage->data = data;
+	return data == MAP_FAILED ? -errno : 0;
+}
+
+static int open_stage(struct stage *stage)
+{
+	void *out;
+	int err = open_files(stage);
+
+	if (err) {
+		const char *where = demo_directory();
+
+		cli_error("no temporary files in %s: %s", where ? where : "any directory",
+			  strerror(-err));
+		return err;
+	}
+	for (unsigned int i = 0; i < BUFFERS_MAX; i++) {
+		if (pipe2(stage->pipes[i], O_CLOEXEC))
+			return -errno;
+		fcntl(stage->pipes[i][1], F_SETPIPE_SZ, PIPE_SIZE); /* may be refused */
+	}
+	/* Nobody reads while an operation writes; pages half full take room too. */
+	stage->pipe_max = (size_t)fcntl(stage->pipes[BUFFERS_MAX - 1][1], F_GETPIPE_SZ) / 4;
+	out = mmap(NULL, (size_t)BUFFERS_MAX * BLOCK_MAX, PROT_READ | PROT_WRITE,
+		   MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	stage->out = out;
+	return out == MAP_FAILED ? -errno : 0;
+}
+
+/* Without mapping records a raw mprotect is not seen: a documented limit. */
+static bool sees_raw_protect(void)
+{
+	struct hmm_feature features[64];
+	int count = hmm_features(features, 64);
+
+	for (int i = 0; i < count && i < 64; i++) {
+		if (!strcmp(features[i].name, "perf"))
+			return features[i].state == HMM_FEATURE_ON;
+	}
+	return false;
+}
+
+/* ---- running ------------------------------------------------------------------------- */
+
+bool demo_has(const struct demo *demo, unsigned int kind)
+{
+	return !demo->options.any_chosen || demo->options.chosen[kind];
+}
+
+static bool can_use(const struct kind *kind, const struct engine *engine)
+{
+	return engine->in_software || !kind->linked;
+}
+
+static unsigned int count_cells(const struct demo *demo)
+{
+	unsigned int cells = 0;
+
+	for (unsigned int k = 0; k < nr_kinds; k++) {
+		for (unsigned int e = 0; e < ENGINES; e++)
+			cells += demo_has(demo, k) && can_use(kinds[k], &engines[e]);
+	}
+	return cells;
+}
+
+static void add_counts(struct counts *sum, const struct counts *counts)
+{
+	sum->operations += counts->operations;
+	sum->bytes += counts->bytes;
+	sum->changes += counts->changes;
+	sum->lost += counts->lost;
+	sum->stale += counts->stale;
+	sum->forbidden += counts->forbidden;
+	sum->foreign += counts->foreign;
+	sum->failed += counts->failed;
+	sum->busy += counts->busy;
+}
+
+static void run_cells(struct demo *demo)
+{
+	unsigned int cells = count_cells(demo), done = 0;
+
+	for (unsigned int k = 0; k < nr_kinds; k++) {
+		for (unsigned int e = 0; e < ENGINES; e++) {
+			struct result *result = &demo->results[k][e];
+
+			result->verdict = CELL_NONE;
+			if (!demo_has(demo, k) || !can_use(kinds[k], &engines[e]))
+				continue;
+			table_progress("[%u/%u] %s, %s", ++done, cells, kinds[k]->title,
+				       engines[e].title);
+			cell_run(&demo->stage, kinds[k], &engines[e],
+				 demo->options.seconds / cells, demo->raw_protect, result);
+			if (result->verdict == CELL_RAN)
+				add_counts(&demo->totals[e], &result->counts);
+		}
+	}
+	table_progress_done();
+}
+
+int cmd_demo(int argc, char **argv)
+{
+	struct demo *demo = calloc(1, sizeof(*demo));
+
+	if (!demo) {
+		cli_error("no memory");
+		return CLI_FAILED;
+	}
+	demo->options.seconds = SECONDS_DEFAULT;
+	argp_parse(&argp, argc, argv, 0, NULL, &demo->options);
+	if (open_stage(&demo->stage)) {
+		free(demo);
+		return CLI_FAILED;
+	}
+	demo->raw_protect = sees_raw_protect();
+	if (!demo->options.json)
+		demo_print_head(demo);
+	run_cells(demo);
+	/* The stage goes with the process. */
+	return demo->options.json ? demo_print_json(demo) : demo_print_table(demo);
+}

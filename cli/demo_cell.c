@@ -1,0 +1,568 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+/*
+ * hmm demo: who touches a buffer when, and was an operation right?
+ *
+ * Most buffers are used in turns: a mutator changes the memory, then the device thread
+ * has some operations carried out on it, and so on. While one buffer is changed another
+ * is used. So it is known to the byte what an operation, submitted after the change has
+ * returned, must find: that is what is asserted.
+ *
+ * Racing buffers are changed by a thread of their own at any time, by changes that leave
+ * the address mapped throughout. There an operation may find the old memory or the new,
+ * but never anybody else's data, and no error.
+ */
+#include "demo.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <time.h>
+#include <unistd.h>
+
+#define MUTATORS      2u
+#define BATCH         4u /* operations at a time */
+#define ROUNDS        4u /* operations on a buffer between two changes */
+#define RACE_PAUSE_NS 30000
+#define PATIENCE_S    60 /* no cell takes that long unless something hangs */
+
+struct cell {
+	/* fixed */
+	const struct stage *stage;
+	const struct kind *kind;
+	const struct engine *engine;
+	void *device;
+	bool raw_protect;
+	unsigned int count; /* buffers; the racing ones are the last */
+
+	/* the device thread's */
+	unsigned int next_block;
+	struct counts counts;
+	char first[256];
+
+	pthread_mutex_t lock;
+	pthread_cond_t turned; /* a buffer's turn has come, or stop */
+	/* under lock */
+	struct buffer buffers[BUFFERS_MAX];
+	bool stop;
+	int error;          /* of a change: the cell ends */
+	const char *failed; /* which change that was */
+	uint64_t changes;   /* all threads' */
+	uint64_t forbidden; /* found by mutators */
+};
+
+uint64_t counts_wrong(const struct counts *counts)
+{
+	return counts->lost + counts->stale + counts->forbidden + counts->foreign +
+	       counts->failed;
+}
+
+static double now(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (double)ts.tv_sec + (double)ts.tv_nsec / 1e9;
+}
+
+/* ---- changing ----------------------------------------------------------------------- */
+
+static bool may_apply(const struct cell *cell, const struct buffer *buffer,
+		      const struct change *change)
+{
+	return change->atomic || !buffer->racing;
+}
+
+/* Each change in order, first by libc, then by system call. */
+static int apply_next(struct cell *cell, struct buffer *buffer, const char **name)
+{
+	const struct kind *kind = cell->kind;
+	int err = -EOPNOTSUPP;
+
+	/* One that is not supported here (a file system without holes) is left out. */
+	for (unsigned int tries = 0; tries < 2 * kind->nr_changes; tries++) {
+		unsigned int n = buffer->changes++;
+		const struct change *change = &kind->changes[n / 2 % kind->nr_changes];
+		bool raw = (n & 1) && (!change->protects || cell->raw_protect);
+
+		if (!may_apply(cell, buffer, change))
+			continue;
+		*name = change->name;
+		err = change->apply(buffer, raw);
+		if (err != -EOPNOTSUPP)
+			return err;
+	}
+	return err;
+}
+
+/* Restore, change, and two times out of three let the CPU write. */
+static int change_buffer(struct cell *cell, struct buffer *buffer, const char **name,
+			 bool *forbidden)
+{
+	bool raw = (buffer->changes & 1) && cell->raw_protect;
+	int err;
+
+	*name = "mprotect to read and write";
+	err = memory_restore(buffer, raw);
+	*forbidden = err == -EILSEQ;
+	if (err && err != -EILSEQ)
+		return err;
+	err = apply_next(cell, buffer, name);
+	if (err || cell->kind->linked)
+		return err;
+	if (buffer->changes % 3 && (buffer->prot & PROT_WRITE))
+		buffer_fill(buffer);
+	return 0;
+}
+
+static struct buffer *find_turn(struct cell *cell, enum turn turn)
+{
+	unsigned int n = cell->count - cell->kind->racing;
+
+	for (unsigned int i = 0; i < n; i++) {
+		if (cell->buffers[i].turn == turn)
+			return &cell->buffers[i];
+	}
+	return NULL;
+}
+
+static void give_turn(struct cell *cell, struct buffer *buffer, enum turn turn)
+{
+	buffer->turn = turn;
+	pthread_cond_broadcast(&cell->turned);
+}
+
+static void fail_cell(struct cell *cell, int err, const char *name)
+{
+	if (!cell->error) {
+		cell->error = err;
+		cell->failed = name;
+	}
+	cell->stop = true;
+	pthread_cond_broadcast(&cell->turned);
+}
+
+static void *mutator_main(void *arg)
+{
+	struct cell *cell = arg;
+
+	pthread_mutex_lock(&cell->lock);
+	while (!cell->stop) {
+		struct buffer *buffer = find_turn(cell, TURN_CHANGE);
+		const char *name = NULL;
+		bool forbidden;
+		int err;
+
+		if (!buffer) {
+			pthread_cond_wait(&cell->turned, &cell->lock);
+			continue;
+		}
+		buffer->turn = TURN_CHANGING;
+		pthread_mutex_unlock(&cell->lock);
+		err = change_buffer(cell, buffer, &name, &forbidden);
+		pthread_mutex_lock(&cell->lock);
+		cell->changes++;
+		cell->forbidden += forbidden;
+		if (err)
+			fail_cell(cell, err, name);
+		give_turn(cell, buffer, TURN_DEVICE);
+	}
+	pthread_mutex_unlock(&cell->lock);
+	return NULL;
+}
+
+static bool stopped(struct cell *cell, int err, const char *name, bool changed)
+{
+	bool stop;
+
+	pthread_mutex_lock(&cell->lock);
+	cell->changes += changed;
+	if (err)
+		fail_cell(cell, err, name);
+	stop = cell->stop;
+	pthread_mutex_unlock(&cell->lock);
+	return stop;
+}
+
+static void *racer_main(void *arg)
+{
+	const struct timespec pause = {0, RACE_PAUSE_NS};
+	struct cell *cell = arg;
+	const char *name = NULL;
+	int err = 0;
+
+	for (unsigned int i = 0; !stopped(cell, err, name, i); i++) {
+		unsigned int n = cell->count - 1 - i % cell->kind->racing;
+
+		err = apply_next(cell, &cell->buffers[n], &name);
+		nanosleep(&pause, NULL);
+	}
+	return NULL;
+}
+
+/* ---- using -------------------------------------------------------------------------- */
+
+/* Which part the device reads: most of it, at any multiple of 64 bytes. */
+static void choose_part(const struct cell *cell, const struct buffer *buffer,
+			struct operation *op)
+{
+	op->from = buffer->visits * 64 * 7 % (buffer->len / 2);
+	op->len = buffer->len - op->from;
+	if (op->what == OP_PIPE && op->len > cell->stage->pipe_max)
+		op->len = cell->stage->pipe_max;
+}
+
+static void choose_operation(struct cell *cell, struct buffer *buffer, struct operation *op)
+{
+	unsigned int turn = buffer->visits++ % 3;
+
+	*op = (struct operation){.buffer = buffer, .len = buffer->len};
+	op->out = cell->stage->out + (size_t)buffer->slot * BLOCK_MAX;
+	if (cell->kind->linked) {
+		op->what = OP_WALK;
+	} else if (turn == 0 || (!buffer->known && !buffer->racing)) {
+		op->what = OP_READ;
+		op->block = cell->next_block++ % BLOCKS;
+	} else {
+		op->what = turn == 1 ? OP_WRITE : OP_PIPE;
+		choose_part(cell, buffer, op);
+	}
+}
+
+/* What the device may do with the buffer, as the CPU's mapping has it. */
+static bool is_allowed(const struct operation *op)
+{
+	int need = op->what == OP_READ ? PROT_WRITE : PROT_READ;
+
+	return op->buffer->prot & need;
+}
+
+static void note(struct cell *cell, uint64_t *counter, const struct operation *op,
+		 const char *what)
+{
+	static const char *const names[] = {"a read into memory", "a write from memory",
+					    "a write from memory to a pipe",
+					    "a walk through memory"};
+
+	if (!counts_wrong(&cell->counts))
+		snprintf(cell->first, sizeof(cell->first), "%s, %s: %s (result %ld)",
+			 cell->kind->title, names[op->what], what, op->result);
+	++*counter;
+}
+
+/* The mapping did not allow it: it must have failed, and nothing may have changed. */
+static void judge_forbidden(struct cell *cell, const struct operation *op)
+{
+	struct buffer *buffer = op->buffer;
+
+	if (op->result >= 0) {
+		note(cell, &cell->counts.forbidden, op, "done though memory is protected");
+		if (op->what == OP_READ)
+			buffer->known = false;
+		return;
+	}
+	if (!(buffer->prot & PROT_READ) || !buffer->known ||
+	    stamp_right(buffer->addr, 0, buffer->len, buffer_base(buffer)))
+		return;
+	note(cell, &cell->counts.forbidden, op, "refused, but protected memory changed");
+	buffer->known = false;
+}
+
+static void judge_read(struct cell *cell, const struct operation *op)
+{
+	struct buffer *buffer = op->buffer;
+	uint64_t base = stamp(OWNER_FILE, op->block + 1);
+
+	if (stamp_right(buffer->addr, 0, op->len, base)) {
+		buffer->contents[buffer->half] = base;
+		buffer->known = true;
+		return;
+	}
+	note(cell, &cell->counts.lost, op, "the CPU does not see what the device wrote");
+	buffer->known = false;
+}
+
+static void judge_write(struct cell *cell, const struct operation *op)
+{
+	if (!stamp_right(op->out, op->from, op->len, buffer_base(op->buffer)))
+		note(cell, &cell->counts.stale, op,
+		     "the device read what is no longer there");
+}
+
+static void judge_walk(struct cell *cell, const struct operation *op)
+{
+	uint64_t count, sum;
+
+	list_expect(op->buffer, &count, &sum);
+	if (count != op->count || sum != op->sum)
+		note(cell, &cell->counts.stale, op, "the device found other nodes");
+}
+
+/* Old or new, but nobody else's. */
+static void judge_racing(struct cell *cell, const struct operation *op)
+{
+	bool read = op->what == OP_READ;
+	const unsigned char *at = read ? op->buffer->addr : op->out;
+
+	if (!stamp_own(at, op->from, op->len, op->buffer->id))
+		note(cell, &cell->counts.foreign, op, "data of somebody else");
+}
+
+static void judge(struct cell *cell, const struct operation *op)
+{
+	cell->counts.operations++;
+	if (!is_allowed(op)) {
+		judge_forbidden(cell, op);
+		return;
+	}
+	if (op->result != (long)op->len) {
+		note(cell, &cell->counts.failed, op, "an error though memory is there");
+		if (!op->buffer->racing && op->what == OP_READ)
+			op->buffer->known = false;
+		return;
+	}
+	cell->counts.bytes += op->len;
+	if (op->buffer->racing)
+		judge_racing(cell, op);
+	else if (op->what == OP_READ)
+		judge_read(cell, op);
+	else if (op->what == OP_WALK)
+		judge_walk(cell, op);
+	else
+		judge_write(cell, op);
+}
+
+/* What the device wrote to the file or the pipe comes to where it can be looked at. */
+static void fetch_output(struct cell *cell, struct operation *op)
+{
+	unsigned int slot = op->buffer->slot;
+	size_t done = 0;
+
+	if (cell->engine->in_software || op->result <= 0)
+		return; /* the reference device put it there itself */
+	while ((op->what == OP_WRITE || op->what == OP_PIPE) && done < (size_t)op->result) {
+		size_t left = (size_t)op->result - done;
+		ssize_t n;
+
+		if (op->what == OP_PIPE)
+			n = read(cell->stage->pipes[slot][0], op->out + done, left);
+		else
+			n = pread(cell->stage->out_fd, op->out + done, left,
+				  (off_t)slot * BLOCK_MAX + (off_t)done);
+		if (n <= 0) {
+			op->result = n ? -errno : -EIO;
+			return;
+		}
+		done += (size_t)n;
+	}
+}
+
+static void use_batch(struct cell *cell, struct buffer **batch, unsigned int count)
+{
+	struct operation ops[BATCH];
+	double start;
+
+	for (unsigned int round = 0; round < ROUNDS; round++) {
+		for (unsigned int i = 0; i < count; i++)
+			choose_operation(cell, batch[i], &ops[i]);
+		start = now();
+		cell->engine->run(cell->device, ops, count);
+		cell->counts.busy += now() - start;
+		for (unsigned int i = 0; i < count; i++) {
+			fetch_output(cell, &ops[i]);
+			judge(cell, &ops[i]);
+		}
+	}
+}
+
+/* Buffers whose turn it is, and one of the racing ones. */
+static unsigned int take_batch(struct cell *cell, struct buffer **batch)
+{
+	unsigned int count = 0, racing = cell->kind->racing;
+
+	while (count < BATCH - !!racing) {
+		struct buffer *buffer = find_turn(cell, TURN_DEVICE);
+
+		if (!buffer)
+			break;
+		buffer->turn = TURN_OPERATION;
+		batch[count++] = buffer;
+	}
+	if (count && racing)
+		batch[count++] =
+			&cell->buffers[cell->count - 1 - cell->next_block % racing];
+	return count;
+}
+
+static void *device_main(void *arg)
+{
+	struct cell *cell = arg;
+	struct buffer *batch[BATCH];
+
+	pthread_mutex_lock(&cell->lock);
+	while (!cell->stop) {
+		unsigned int count = take_batch(cell, batch);
+
+		if (!count) {
+			pthread_cond_wait(&cell->turned, &cell->lock);
+			continue;
+		}
+		pthread_mutex_unlock(&cell->lock);
+		use_batch(cell, batch, count);
+		pthread_mutex_lock(&cell->lock);
+		for (unsigned int i = 0; i < count; i++) {
+			if (!batch[i]->racing)
+				give_turn(cell, batch[i], TURN_CHANGE);
+		}
+	}
+	pthread_mutex_unlock(&cell->lock);
+	return NULL;
+}
+
+/* ---- a cell from start to end ------------------------------------------------------- */
+
+static void teardown_buffers(struct cell *cell)
+{
+	for (unsigned int i = 0; i < cell->count; i++) {
+		struct buffer *buffer = &cell->buffers[i];
+
+		memory_restore(buffer, false);
+		cell->kind->teardown(buffer);
+	}
+}
+
+static int setup_buffers(struct cell *cell, const char **why)
+{
+	static unsigned int next_id = 1;
+	unsigned int total = cell->kind->buffers + cell->kind->racing;
+
+	while (cell->count < total) {
+		struct buffer *buffer = &cell->buffers[cell->count];
+		int err;
+
+		buffer->id = next_id++ % 0x8000 + 1;
+		buffer->slot = cell->count++;
+		buffer->kind = cell->kind;
+		buffer->len = cell->kind->len;
+		buffer->fd = -1;
+		buffer->racing = buffer->slot >= cell->kind->buffers;
+		buffer->changes = 5 * buffer->slot;
+		buffer->prot = PROT_READ | PROT_WRITE;
+		err = cell->kind->setup(buffer, why);
+		if (err)
+			return err;
+		if (!cell->kind->linked)
+			buffer_fill(buffer);
+		buffer->turn = TURN_DEVICE;
+	}
+	return 0;
+}
+
+/* A thread that does not come back hangs: say where, and end. */
+static void join_or_die(const struct cell *cell, pthread_t thread)
+{
+	struct timespec end;
+
+	clock_gettime(CLOCK_REALTIME, &end);
+	end.tv_sec += PATIENCE_S;
+	if (!pthread_timedjoin_np(thread, NULL, &end))
+		return;
+	fprintf(stderr, "hmm demo: hung for %d s: %s, %s\n", PATIENCE_S, cell->kind->title,
+		cell->engine->title);
+	_exit(1);
+}
+
+static void run_threads(struct cell *cell, double seconds)
+{
+	void *(*const mains[])(void *) = {device_main, mutator_main, mutator_main,
+					  racer_main};
+	unsigned int wanted = 2 + MUTATORS - !cell->kind->racing, started = 0;
+	struct timespec slice = {(time_t)seconds,
+				 (long)((seconds - (time_t)seconds) * 1e9)};
+	pthread_t threads[4];
+	int err = 0;
+
+	while (started < wanted && !err) {
+		err = pthread_create(&threads[started], NULL, mains[started], cell);
+		started += !err;
+	}
+	if (!err)
+		nanosleep(&slice, NULL);
+	stopped(cell, 0, NULL, false);
+	pthread_mutex_lock(&cell->lock);
+	if (err)
+		fail_cell(cell, -err, "starting a thread");
+	cell->stop = true;
+	pthread_cond_broadcast(&cell->turned);
+	pthread_mutex_unlock(&cell->lock);
+	for (unsigned int i = 0; i < started; i++)
+		join_or_die(cell, threads[i]);
+}
+
+static void collect(struct cell *cell, struct result *result)
+{
+	result->counts = cell->counts;
+	result->counts.changes = cell->changes;
+	result->counts.forbidden += cell->forbidden;
+	memcpy(result->first, cell->first, sizeof(result->first));
+	result->verdict = CELL_RAN;
+	if (!cell->error)
+		return;
+	result->verdict = CELL_BROKEN;
+	snprintf(result->why, sizeof(result->why), "%s: %s failed: %s", cell->kind->title,
+		 cell->failed, strerror(-cell->error));
+}
+
+static void run_cell(struct cell *cell, double seconds, struct result *result)
+{
+	const char *why = "", *mode = NULL;
+	int err = setup_buffers(cell, &why);
+
+	if (err) {
+		result->verdict = CELL_SKIPPED;
+		if (err == -EOPNOTSUPP)
+			snprintf(result->why, sizeof(result->why), "%s", why);
+		else
+			snprintf(result->why, sizeof(result->why), "%s: %s", why,
+				 strerror(-err));
+		return;
+	}
+	cell->device =
+		cell->engine->open(cell->stage, cell->buffers, cell->count, result->why);
+	if (!cell->device) {
+		result->verdict = CELL_REFUSED;
+		return;
+	}
+	run_threads(cell, seconds);
+	if (cell->engine->mode)
+		mode = cell->engine->mode(cell->device);
+	cell->engine->close(cell->device);
+	collect(cell, result);
+	result->mode = mode;
+}
+
+void cell_run(const struct stage *stage, const struct kind *kind,
+	      const struct engine *engine, double seconds, bool raw_protect,
+	      struct result *result)
+{
+	struct cell *cell = calloc(1, sizeof(*cell));
+
+	*result = (struct result){.verdict = CELL_SKIPPED};
+	if (!cell) {
+		snprintf(result->why, sizeof(result->why), "no memory");
+		return;
+	}
+	cell->stage = stage;
+	cell->kind = kind;
+	cell->engine = engine;
+	cell->raw_protect = raw_protect;
+	pthread_mutex_init(&cell->lock, NULL);
+	pthread_cond_init(&cell->turned, NULL);
+	run_cell(cell, seconds, result);
+	teardown_buffers(cell);
+	pthread_cond_destroy(&cell->turned);
+	pthread_mutex_destroy(&cell->lock);
+	free(cell);
+}

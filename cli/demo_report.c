@@ -1,0 +1,272 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+/*
+ * hmm demo: how is what was found told to a person, and to a program?
+ */
+#include "cli.h"
+#include "demo.h"
+#include "table.h"
+
+#include <hmm/hmm.h>
+
+enum { USUAL, URING, REF };
+
+static const char *const verdicts[] = {
+	[CELL_NONE] = "-",          [CELL_RAN] = "ran",       [CELL_SKIPPED] = "not here",
+	[CELL_REFUSED] = "refused", [CELL_BROKEN] = "broken",
+};
+
+static double gigabytes_per_second(const struct counts *counts)
+{
+	return counts->busy > 0 ? (double)counts->bytes / counts->busy / 1e9 : 0;
+}
+
+void demo_print_head(const struct demo *demo)
+{
+	table_text(stdout, TABLE_HEAD, "libhmm %s: a device, and memory that changes\n",
+		   hmm_version());
+	table_wrap(
+		stdout, 0, 92,
+		"A device moves data between files and this program's memory, while other "
+		"threads unmap, remap, discard, move and protect that memory, by libc and "
+		"by raw system calls. Every byte is checked.");
+	printf("It takes about %g seconds; temporary files are in %s.\n\n",
+	       demo->options.seconds, demo_directory());
+	fflush(stdout);
+}
+
+/* ---- the table ----------------------------------------------------------------------- */
+
+static void add_head(struct table *table)
+{
+	static const char *const names[] = {"memory", "ops",  "wrong", "GB/s", "ops",
+					    "wrong",  "GB/s", "mode",  "ops",  "wrong"};
+
+	table_span(table, 1, "");
+	table_span(table, 3, "the usual way");
+	table_span(table, 4, "libhmm, io_uring");
+	table_span(table, 2, "libhmm, reference device");
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+		table_cell(table, TABLE_HEAD, "%s", names[i]);
+	table_rule(table);
+}
+
+static void add_counts(struct table *table, const struct result *result)
+{
+	uint64_t wrong = counts_wrong(&result->counts);
+
+	if (result->verdict != CELL_RAN) {
+		table_cell(table, TABLE_FAINT, "%s", verdicts[result->verdict]);
+		table_cell(table, TABLE_FAINT, "-");
+		return;
+	}
+	table_cell(table, TABLE_PLAIN, "%s", table_number(result->counts.operations));
+	table_cell(table, wrong ? TABLE_BAD : TABLE_GOOD, "%s", table_number(wrong));
+}
+
+static void add_speed(struct table *table, const struct result *result)
+{
+	if (result->verdict == CELL_RAN)
+		table_cell(table, TABLE_PLAIN, "%.1f",
+			   gigabytes_per_second(&result->counts));
+	else
+		table_cell(table, TABLE_FAINT, "-");
+}
+
+static void add_row(struct table *table, const struct demo *demo, unsigned int k)
+{
+	const struct result *results = demo->results[k];
+	const char *mode = results[URING].mode;
+
+	table_cell(table, TABLE_PLAIN, "%s", kinds[k]->title);
+	add_counts(table, &results[USUAL]);
+	add_speed(table, &results[USUAL]);
+	add_counts(table, &results[URING]);
+	add_speed(table, &results[URING]);
+	table_cell(table, TABLE_FAINT, "%s", mode ? mode : "-");
+	add_counts(table, &results[REF]);
+}
+
+static bool print_rows(const struct demo *demo)
+{
+	struct table *table = table_create("lrrrrrrlrr");
+	bool good;
+
+	if (!table)
+		return false;
+	add_head(table);
+	for (unsigned int k = 0; k < nr_kinds; k++) {
+		if (demo_has(demo, k))
+			add_row(table, demo, k);
+	}
+	good = table_print(table, stdout);
+	table_destroy(table);
+	return good;
+}
+
+/* ---- what is said below it ------------------------------------------------------------
+ */
+
+/* What did not run says why, and once for all engines where it is the memory's fault. */
+static void print_reasons(const struct demo *demo)
+{
+	for (unsigned int k = 0; k < nr_kinds; k++) {
+		for (unsigned int e = 0; e < ENGINES; e++) {
+			const struct result *result = &demo->results[k][e];
+
+			if (result->verdict <= CELL_RAN)
+				continue;
+			printf("%s, %s: %s: %s\n", kinds[k]->title,
+			       result->verdict == CELL_SKIPPED ? "all" : engines[e].title,
+			       verdicts[result->verdict], result->why);
+			if (result->verdict == CELL_SKIPPED)
+				break;
+		}
+	}
+	if (!demo->raw_protect)
+		puts("mprotect by raw system call was left out: it is seen in mapping "
+		     "records "
+		     "only (see `hmm info`)");
+}
+
+static void print_first_wrong(const struct demo *demo)
+{
+	for (unsigned int k = 0; k < nr_kinds; k++) {
+		for (unsigned int e = 0; e < ENGINES; e++) {
+			const struct result *result = &demo->results[k][e];
+
+			if (engines[e].mirrored && result->first[0])
+				table_text(stdout, TABLE_BAD, "%s: %s\n", engines[e].title,
+					   result->first);
+		}
+	}
+}
+
+static uint64_t mirrored_wrong(const struct demo *demo)
+{
+	return counts_wrong(&demo->totals[URING]) + counts_wrong(&demo->totals[REF]);
+}
+
+static uint64_t mirrored_operations(const struct demo *demo)
+{
+	return demo->totals[URING].operations + demo->totals[REF].operations;
+}
+
+static void print_sentences(const struct demo *demo)
+{
+	uint64_t usual = counts_wrong(&demo->totals[USUAL]), ours = mirrored_wrong(demo);
+	char text[512];
+
+	if (demo->totals[USUAL].operations) {
+		snprintf(
+			text, sizeof(text),
+			"The usual way, %s of %s operations went wrong, and nobody was "
+			"told: "
+			"the kernel reported success, while the device used pages that the "
+			"program had given away since it registered them.",
+			table_number(usual), table_number(demo->totals[USUAL].operations));
+		table_wrap(stdout, 0, 92, text);
+	}
+	snprintf(text, sizeof(text),
+		 "With libhmm %s of %s operations went wrong, on the same memory under the "
+		 "same "
+		 "changes, with plain pointers that nobody had to register.",
+		 ours ? table_number(ours) : "none",
+		 table_number(mirrored_operations(demo)));
+	table_wrap(stdout, 0, 92, text);
+}
+
+/* Broken is wrong only where libhmm was in it. */
+static int exit_status(const struct demo *demo)
+{
+	uint64_t ran = demo->totals[USUAL].operations + mirrored_operations(demo);
+
+	for (unsigned int k = 0; k < nr_kinds; k++) {
+		for (unsigned int e = 0; e < ENGINES; e++) {
+			enum verdict verdict = demo->results[k][e].verdict;
+
+			if (engines[e].mirrored && verdict == CELL_BROKEN)
+				return CLI_FAILED;
+		}
+	}
+	if (mirrored_wrong(demo))
+		return CLI_FAILED;
+	return ran ? CLI_OK : CLI_NOTHING;
+}
+
+int demo_print_table(const struct demo *demo)
+{
+	if (!print_rows(demo)) {
+		cli_error("could not print the table");
+		return CLI_FAILED;
+	}
+	puts("\nwrong: the device read what is no longer there (stale), wrote where the "
+	     "CPU "
+	     "does not\nlook (lost), or used memory protected against it. GB/s: while "
+	     "operations were under way.");
+	print_reasons(demo);
+	print_first_wrong(demo);
+	putchar('\n');
+	print_sentences(demo);
+	return exit_status(demo);
+}
+
+/* ---- for a program --------------------------------------------------------------------
+ */
+
+static json_t *result_json(const struct result *result)
+{
+	const struct counts *counts = &result->counts;
+	json_t *value = json_pack("{s:s}", "verdict", verdicts[result->verdict]);
+
+	if (result->why[0])
+		json_object_set_new(value, "why", json_string(result->why));
+	if (result->verdict != CELL_RAN)
+		return value;
+	if (result->mode)
+		json_object_set_new(value, "mode", json_string(result->mode));
+	if (result->first[0])
+		json_object_set_new(value, "first", json_string(result->first));
+	json_object_update_new(
+		value,
+		json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:f}",
+			  "operations", (json_int_t)counts->operations, "changes",
+			  (json_int_t)counts->changes, "bytes", (json_int_t)counts->bytes,
+			  "wrong", (json_int_t)counts_wrong(counts), "lost",
+			  (json_int_t)counts->lost, "stale", (json_int_t)counts->stale,
+			  "forbidden", (json_int_t)counts->forbidden, "foreign",
+			  (json_int_t)counts->foreign, "failed", (json_int_t)counts->failed,
+			  "seconds", counts->busy));
+	return value;
+}
+
+static json_t *kinds_json(const struct demo *demo)
+{
+	json_t *list = json_array();
+
+	for (unsigned int k = 0; k < nr_kinds; k++) {
+		json_t *row = json_pack("{s:s}", "kind", kinds[k]->name);
+
+		for (unsigned int e = 0; e < ENGINES; e++)
+			json_object_set_new(row, engines[e].name,
+					    result_json(&demo->results[k][e]));
+		if (demo_has(demo, k))
+			json_array_append(list, row);
+		json_decref(row);
+	}
+	return list;
+}
+
+int demo_print_json(const struct demo *demo)
+{
+	uint64_t usual = counts_wrong(&demo->totals[USUAL]);
+	json_t *value =
+		json_pack("{s:s, s:b, s:I, s:I, s:I, s:I, s:o}", "version", hmm_version(),
+			  "raw_mprotect", demo->raw_protect, "usual_operations",
+			  (json_int_t)demo->totals[USUAL].operations, "usual_wrong",
+			  (json_int_t)usual, "libhmm_operations",
+			  (json_int_t)mirrored_operations(demo), "libhmm_wrong",
+			  (json_int_t)mirrored_wrong(demo), "kinds", kinds_json(demo));
+	int err = cli_print_json(value);
+
+	return err ? err : exit_status(demo);
+}

@@ -1,0 +1,234 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+/*
+ * hmm run: how does a command get libhmm's interposed calls from its very start, and how
+ * does one see afterwards what they did?
+ *
+ * The command runs with libhmm in LD_PRELOAD and with HMM_STATS naming a temporary file,
+ * to which every process of the command adds one line as it ends (see libhmm(3)). An
+ * HMM_STATS that is set already is left alone.
+ */
+#include "cli.h"
+
+#include <hmm/hmm.h>
+
+#include <dlfcn.h>
+#include <errno.h>
+#include <limits.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+struct options {
+	bool quiet;
+	const char *output;
+	char **command;
+};
+
+static const struct argp_option argp_options[] = {
+	{"output", 'o', "FILE", 0, "add the statistics to FILE instead of stderr", 0},
+	{"quiet", 'q', NULL, 0, "no statistics", 0},
+	{0},
+};
+
+static error_t parse_option(int key, char *arg, struct argp_state *state)
+{
+	struct options *options = state->input;
+
+	switch (key) {
+	case 'o':
+		options->output = arg;
+		return 0;
+	case 'q':
+		options->quiet = true;
+		return 0;
+	case ARGP_KEY_ARGS:
+		options->command = state->argv + state->next;
+		state->next = state->argc;
+		return 0;
+	case ARGP_KEY_NO_ARGS:
+		argp_error(state, "which command?");
+		return EINVAL;
+	default:
+		return ARGP_ERR_UNKNOWN;
+	}
+}
+
+static const struct argp argp = {
+	.options = argp_options,
+	.parser = parse_option,
+	.args_doc = "-- COMMAND [ARGUMENT...]",
+	.doc = "Run a command with libhmm preloaded, so that its calls are interposed from "
+	       "the start, and print at its end what the library saw and did, a line a "
+	       "process."
+	       "\vThe exit status is the command's own: 128 and the signal's number if a "
+	       "signal ended it, 126 if it could not be executed, 127 if it was not found.",
+};
+
+/* The libhmm that this very command uses: where it was built, or where it is installed. */
+static int find_library(char *path)
+{
+	Dl_info info;
+
+	if (!dladdr((const void *)hmm_version, &info) || !info.dli_fname ||
+	    !realpath(info.dli_fname, path))
+		return -ENOENT;
+	/* Linked into the command itself (a static build): nothing to preload. */
+	return strstr(path, ".so") ? 0 : -ENOENT;
+}
+
+static int preload(void)
+{
+	const char *old = getenv("LD_PRELOAD");
+	char path[PATH_MAX], *list;
+	int err = find_library(path);
+
+	if (err) {
+		cli_error("libhmm.so is not to be found next to this command");
+		return err;
+	}
+	if (strpbrk(path, " :")) {
+		cli_error("%s cannot be preloaded: LD_PRELOAD takes no blanks and colons",
+			  path);
+		return -EINVAL;
+	}
+	if (asprintf(&list, "%s%s%s", path, old && *old ? ":" : "", old ? old : "") < 0)
+		return -ENOMEM;
+	err = setenv("LD_PRELOAD", list, 1) ? -errno : 0;
+	free(list);
+	return err;
+}
+
+/* Signals from the terminal reach the command too: it decides, we wait for its status. */
+static pid_t child;
+
+static void forward(int number)
+{
+	if (child > 0)
+		kill(child, number);
+}
+
+static void catch_signals(void (*terminal)(int), void (*others)(int))
+{
+	signal(SIGINT, terminal);
+	signal(SIGQUIT, terminal);
+	signal(SIGTERM, others);
+	signal(SIGHUP, others);
+}
+
+static int exec_command(char **command)
+{
+	int err;
+
+	catch_signals(SIG_DFL, SIG_DFL);
+	execvp(command[0], command);
+	err = errno;
+	cli_error("could not execute %s: %s", command[0], strerror(err));
+	_exit(err == ENOENT ? 127 : 126);
+}
+
+static int wait_for_command(void)
+{
+	int status;
+
+	while (waitpid(child, &status, 0) < 0) {
+		if (errno != EINTR)
+			return CLI_FAILED;
+	}
+	if (WIFSIGNALED(status))
+		return 128 + WTERMSIG(status);
+	return WEXITSTATUS(status);
+}
+
+static int run_command(char **command)
+{
+	catch_signals(SIG_IGN, forward);
+	child = fork();
+	if (child < 0) {
+		cli_error("could not fork: %s", strerror(errno));
+		return CLI_FAILED;
+	}
+	if (child == 0)
+		return exec_command(command);
+	return wait_for_command();
+}
+
+/* Copy what the processes wrote to @out; false if they wrote nothing. */
+static bool print_statistics(const char *path, FILE *out)
+{
+	FILE *in = fopen(path, "re");
+	bool any = false;
+	char line[1024];
+
+	if (!in)
+		return false;
+	while (fgets(line, sizeof(line), in)) {
+		fputs(line, out);
+		any = true;
+	}
+	fclose(in);
+	return any;
+}
+
+static void show(const char *path, const struct options *options)
+{
+	FILE *out = stderr;
+
+	if (options->output)
+		out = fopen(options->output, "ae");
+	if (!out) {
+		cli_error("could not open %s: %s", options->output, strerror(errno));
+		return;
+	}
+	if (!print_statistics(path, out))
+		cli_error(
+			"no statistics of %s: it is statically linked, set-user-ID, or was "
+			"killed",
+			options->command[0]);
+	if (out != stderr)
+		fclose(out);
+}
+
+/* The temporary file's name in HMM_STATS; NULL: no statistics of ours are wanted. */
+static char *ask_for_statistics(const struct options *options)
+{
+	const char *dir = getenv("TMPDIR");
+	char *path;
+	int fd;
+
+	if (options->quiet || getenv("HMM_STATS"))
+		return NULL;
+	if (asprintf(&path, "%s/hmm-run-XXXXXX", dir && *dir ? dir : "/tmp") < 0)
+		return NULL;
+	fd = mkstemp(path);
+	if (fd < 0) {
+		cli_error("no statistics: could not make %s: %s", path, strerror(errno));
+		free(path);
+		return NULL;
+	}
+	close(fd);
+	setenv("HMM_STATS", path, 1);
+	return path;
+}
+
+int cmd_run(int argc, char **argv)
+{
+	struct options options = {0};
+	char *path;
+	int status;
+
+	/* ARGP_IN_ORDER: the options behind the command are the command's. */
+	argp_parse(&argp, argc, argv, ARGP_IN_ORDER, NULL, &options);
+	if (preload())
+		return CLI_FAILED;
+	path = ask_for_statistics(&options);
+	status = run_command(options.command);
+	if (path) {
+		show(path, &options);
+		unlink(path);
+		free(path);
+	}
+	return status;
+}
