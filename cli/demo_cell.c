@@ -26,6 +26,8 @@
 #define BATCH         4u /* operations at a time */
 #define ROUNDS        4u /* operations on a buffer between two changes */
 #define RACE_PAUSE_NS 30000
+#define CHANGES_MIN   100
+#define SLICE_MORE_S  2.0
 #define PATIENCE_S    60 /* no cell takes that long unless something hangs */
 
 struct cell {
@@ -474,13 +476,33 @@ static void join_or_die(const struct cell *cell, pthread_t thread)
 	_exit(1);
 }
 
+/* Until the time is over; on a busy machine until some changes were made, too. */
+static void wait_slice(struct cell *cell, double seconds)
+{
+	double end = now() + seconds;
+
+	for (;;) {
+		double left = end - now();
+		bool enough;
+
+		if (left <= 0)
+			left = 0.01;
+		nanosleep(&(struct timespec){(time_t)left,
+					     (long)((left - (time_t)left) * 1e9)},
+			  NULL);
+		pthread_mutex_lock(&cell->lock);
+		enough = cell->changes >= CHANGES_MIN || cell->stop;
+		pthread_mutex_unlock(&cell->lock);
+		if (now() >= end + SLICE_MORE_S || (enough && now() >= end))
+			return;
+	}
+}
+
 static void run_threads(struct cell *cell, double seconds)
 {
 	void *(*const mains[])(void *) = {device_main, mutator_main, mutator_main,
 					  racer_main};
 	unsigned int wanted = 2 + MUTATORS - !cell->kind->racing, started = 0;
-	struct timespec slice = {(time_t)seconds,
-				 (long)((seconds - (time_t)seconds) * 1e9)};
 	pthread_t threads[4];
 	int err = 0;
 
@@ -489,8 +511,7 @@ static void run_threads(struct cell *cell, double seconds)
 		started += !err;
 	}
 	if (!err)
-		nanosleep(&slice, NULL);
-	stopped(cell, 0, NULL, false);
+		wait_slice(cell, seconds);
 	pthread_mutex_lock(&cell->lock);
 	if (err)
 		fail_cell(cell, -err, "starting a thread");

@@ -102,7 +102,15 @@ static int preload(void)
 }
 
 /* Signals from the terminal reach the command too: it decides, we wait for its status. */
-static pid_t child;
+static const struct {
+	int number;
+	bool terminal;
+} caught[] = {{SIGINT, true}, {SIGQUIT, true}, {SIGTERM, false}, {SIGHUP, false}};
+
+#define CAUGHT (sizeof(caught) / sizeof(caught[0]))
+
+static struct sigaction before[CAUGHT];
+static volatile pid_t child;
 
 static void forward(int number)
 {
@@ -110,19 +118,23 @@ static void forward(int number)
 		kill(child, number);
 }
 
-static void catch_signals(void (*terminal)(int), void (*others)(int))
+static void catch_signals(void)
 {
-	signal(SIGINT, terminal);
-	signal(SIGQUIT, terminal);
-	signal(SIGTERM, others);
-	signal(SIGHUP, others);
+	for (size_t i = 0; i < CAUGHT; i++) {
+		struct sigaction action = {.sa_handler = SIG_IGN};
+
+		if (!caught[i].terminal)
+			action.sa_handler = forward;
+		sigaction(caught[i].number, &action, &before[i]);
+	}
 }
 
 static int exec_command(char **command)
 {
 	int err;
 
-	catch_signals(SIG_DFL, SIG_DFL);
+	for (size_t i = 0; i < CAUGHT; i++)
+		sigaction(caught[i].number, &before[i], NULL);
 	execvp(command[0], command);
 	err = errno;
 	cli_error("could not execute %s: %s", command[0], strerror(err));
@@ -144,7 +156,7 @@ static int wait_for_command(void)
 
 static int run_command(char **command)
 {
-	catch_signals(SIG_IGN, forward);
+	catch_signals();
 	child = fork();
 	if (child < 0) {
 		cli_error("could not fork: %s", strerror(errno));

@@ -1,0 +1,49 @@
+#!/bin/sh
+# SPDX-License-Identifier: LGPL-2.1-or-later
+# Does every subcommand explain itself, refuse what it does not know, and appear with all
+# its options in the man page?
+. "$(dirname "$0")/lib.sh"
+man=$1
+
+expect 0 "$HMM" --help
+says out "Usage: hmm"
+plain out
+subcommands=$(sed -n 's/^  \([a-z]*\)  *[a-z].*/\1/p' "$work/out" | grep -v '^help$')
+[ -n "$subcommands" ] || fail "no subcommands in the help"
+expect 0 "$HMM" --version
+says out "hmm "
+expect 2 "$HMM"
+says err "Usage: hmm"
+expect 2 "$HMM" --nonsense
+says err "unknown option"
+expect 2 "$HMM" nonsense
+says err "no subcommand"
+expect 2 "$HMM" help nonsense
+expect 2 "$HMM" help demo info
+
+for name in $subcommands; do
+	expect 0 "$HMM" "$name" --help
+	says out "Usage: hmm $name"
+	plain out
+	cp "$work/out" "$work/help"
+	expect 0 "$HMM" help "$name"
+	cmp -s "$work/out" "$work/help" || fail "help $name differs from $name --help"
+	expect 2 "$HMM" "$name" --nonsense
+	says err "hmm $name:"
+	plain err
+	grep -q "^\.SS hmm $name" "$man" || fail "hmm(1) has no section on $name"
+	for option in $(grep -o -- '--[a-z][a-z-]*' "$work/help" | sort -u); do
+		sed 's/\\-/-/g' "$man" | grep -qF -- "$option" ||
+			fail "hmm(1) does not mention $option of $name"
+	done
+done
+
+expect 2 "$HMM" info surplus
+expect 2 "$HMM" demo surplus
+expect 2 "$HMM" demo --seconds zero
+expect 2 "$HMM" demo --seconds 0
+expect 2 "$HMM" demo --seconds -1
+expect 2 "$HMM" demo --kind nonsense
+says err "no kind of memory 'nonsense'"
+expect 2 "$HMM" run
+finish
