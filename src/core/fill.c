@@ -258,10 +258,10 @@ static int map_in_mode(struct attempt *a, enum hmm_mode mode)
 		err = device->ops.map(device, &a->map);
 		if (err != -ENOMEM && err != -ENOSPC)
 			break;
-		a->passed_over = true;
 		if (!make_room(a))
 			break;
 	}
+	a->passed_over |= err == -ENOMEM || err == -ENOSPC;
 	return err;
 }
 

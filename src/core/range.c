@@ -82,7 +82,7 @@ static int settle(const struct hmm_range *range, uint32_t timeout_ms, uint64_t *
 	deadline_in(&deadline, timeout_ms);
 	core_lock(hmm);
 	err = change_settle_locked(hmm, range->start, range->end, &deadline);
-	if (seq)
+	if (seq && !err)
 		*seq = atomic_load_explicit(&hmm->log_head, memory_order_relaxed);
 	core_unlock(hmm);
 	if (err)
