@@ -97,9 +97,10 @@ static void look(struct hmm_mirror *mirror, uint64_t *seed)
 	bool found = hit(mirror, start, end, access, &t);
 	CHECK(found == naive_has(start, end, access));
 	if (found) {
-		const struct slot *s = &fake.hmm->slots[(uint32_t)t.opaque[0]];
+		uint32_t n = (uint32_t)t.opaque[0];
+		const struct slot *s = &fake.hmm->slots[n];
 
-		CHECK(s->start <= start && s->end >= end);
+		CHECK(s->start <= start && slot_end(fake.hmm, n) >= end);
 		CHECK(t.addr == s->addr + (start - s->start));
 		CHECK(!hmm_translation_put(mirror, &t));
 	}

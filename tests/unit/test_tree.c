@@ -10,14 +10,18 @@ static struct fake fake;
 static uint32_t slots[NODES];
 static bool in[NODES];
 
+static bool overlaps(unsigned int i, uint64_t start, uint64_t end)
+{
+	return in[i] && fake.hmm->slots[slots[i]].start < end &&
+	       slot_end(fake.hmm, slots[i]) > start;
+}
+
 static uint32_t naive_overlaps(uint64_t start, uint64_t end, uint32_t found)
 {
 	uint32_t n = 0;
 
 	for (unsigned int i = 0; i < NODES; i++) {
-		const struct slot *s = &fake.hmm->slots[slots[i]];
-
-		if (in[i] && s->start < end && s->end > start)
+		if (overlaps(i, start, end))
 			n += found == NO_SLOT || slots[i] == found;
 	}
 	return n;
@@ -28,11 +32,11 @@ static uint64_t naive_last_pinned(uint64_t start, uint64_t end)
 	uint64_t last = 0;
 
 	for (unsigned int i = 0; i < NODES; i++) {
-		const struct slot *s = &fake.hmm->slots[slots[i]];
-		uint64_t high = s->end < end ? s->end : end;
+		uint64_t high = slot_end(fake.hmm, slots[i]);
 
-		if (in[i] && s->start < end && s->end > start &&
-		    (s->state >> SLOT_MODE & 3) == HMM_MODE_PIN && high > last)
+		high = high < end ? high : end;
+		if (overlaps(i, start, end) && high > last &&
+		    slot_mode(&fake.hmm->slots[slots[i]]) == HMM_MODE_PIN)
 			last = high;
 	}
 	return last;
@@ -47,10 +51,8 @@ static void step(uint64_t *seed)
 	if (in[i]) {
 		tree_del_locked(fake.hmm, slots[i]);
 	} else {
-		uint64_t size = 1ull << fake_random(seed) % 8;
-
-		s->start = 1000 + fake_random(seed) % 500;
-		s->end = s->start + size;
+		s->start = (1000 + fake_random(seed) % 500) * FAKE_PAGE;
+		s->pages = 1u << fake_random(seed) % 8;
 		s->state = (uint32_t)(fake_random(seed) % 4) << SLOT_MODE;
 		tree_add_locked(fake.hmm, slots[i]);
 	}
