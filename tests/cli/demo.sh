@@ -1,6 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: LGPL-2.1-or-later
 # Does the demo show stale data the usual way and none with libhmm, and clean up?
+# shellcheck source=tests/cli/lib.sh
 . "$(dirname "$0")/lib.sh"
 TMPDIR=$work/tmp
 mkdir "$TMPDIR"

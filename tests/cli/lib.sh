@@ -1,3 +1,4 @@
+# shellcheck shell=sh
 # SPDX-License-Identifier: LGPL-2.1-or-later
 # What the shell tests of the command share. Sourced; $HMM and $JSON_CHECK are set.
 set -u

@@ -1,6 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: LGPL-2.1-or-later
 # Does `hmm run` run a command as it is, with the library in it, and report?
+# shellcheck source=tests/cli/lib.sh
 . "$(dirname "$0")/lib.sh"
 TMPDIR=$work/tmp
 mkdir "$TMPDIR"
@@ -25,6 +26,7 @@ grep -q '^libhmm: true\[' "$work/stats" || fail "--output wrote nothing"
 expect 0 "$HMM" run echo --output
 says out "--output"
 # A preload that is there already stays.
+# shellcheck disable=SC2016
 expect 0 env LD_PRELOAD=/nonexistent/other.so "$HMM" run -q -- sh -c 'echo "$LD_PRELOAD"'
 says out "libhmm.so"
 says out ":/nonexistent/other.so"

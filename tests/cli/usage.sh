@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 # Does every subcommand explain itself, refuse what it does not know, and appear with all
 # its options in the man page?
+# shellcheck source=tests/cli/lib.sh
 . "$(dirname "$0")/lib.sh"
 man=$1
 
@@ -32,10 +33,11 @@ for name in $subcommands; do
 	says err "hmm $name:"
 	plain err
 	grep -q "^\.SS hmm $name" "$man" || fail "hmm(1) has no section on $name"
-	for option in $(grep -o -- '--[a-z][a-z-]*' "$work/help" | sort -u); do
+	grep -o -- '--[a-z][a-z-]*' "$work/help" | sort -u >"$work/options"
+	while read -r option; do
 		sed 's/\\-/-/g' "$man" | grep -qF -- "$option" ||
 			fail "hmm(1) does not mention $option of $name"
-	done
+	done <"$work/options"
 done
 
 expect 2 "$HMM" info surplus
