@@ -27,6 +27,7 @@ static const struct argp_option argp_options[] = {
 	 "only this kind of memory (again for more): anonymous, thp, heap, stack, memfd, "
 	 "private-file, shared-file, hugetlb, list",
 	 0},
+	{"still", 't', NULL, 0, "change nothing: then the usual way is right, too", 0},
 	{"json", 'j', NULL, 0, "print JSON, for a program to read", 0},
 	{0},
 };
@@ -58,6 +59,9 @@ static error_t parse_option(int key, char *arg, struct argp_state *state)
 		if (!choose_kind(options, arg))
 			argp_error(state, "--kind: there is no kind of memory '%s'", arg);
 		return 0;
+	case 't':
+		options->still = true;
+		return 0;
 	case 'j':
 		options->json = true;
 		return 0;
@@ -69,20 +73,16 @@ static error_t parse_option(int key, char *arg, struct argp_state *state)
 	}
 }
 
+static const char doc[] =
+	"See it work. A device moves data between files and a program's memory, while "
+	"the program's other threads unmap, remap, discard and protect that memory. "
+	"Once the usual way: io_uring with buffers registered once. Once with libhmm: "
+	"io_uring, then the reference device, with plain pointers. Every byte is checked."
+	"\vThe exit status is 1 if anything was wrong with libhmm, 77 if nothing could "
+	"be run.";
+
 static const struct argp argp = {
-	.options = argp_options,
-	.parser = parse_option,
-	.doc = "See it work. A device moves data between files and a program's memory, "
-	       "while "
-	       "the program's other threads unmap, remap, discard and protect that memory. "
-	       "Once the usual way: io_uring with buffers registered once. Once with "
-	       "libhmm: "
-	       "io_uring, then the reference device, with plain pointers. Every byte is "
-	       "checked."
-	       "\vThe exit status is 1 if anything was wrong with libhmm, 77 if nothing "
-	       "could "
-	       "be run.",
-};
+	.options = argp_options, .parser = parse_option, .doc = doc};
 
 /* ---- setting up ---------------------------------------------------------------------- */
 
@@ -194,6 +194,11 @@ static void add_counts(struct counts *sum, const struct counts *counts)
 static void run_cells(struct demo *demo)
 {
 	unsigned int cells = count_cells(demo), done = 0;
+	const struct cell_options options = {
+		.seconds = demo->options.seconds / cells,
+		.raw_protect = demo->raw_protect,
+		.still = demo->options.still,
+	};
 
 	for (unsigned int k = 0; k < nr_kinds; k++) {
 		for (unsigned int e = 0; e < ENGINES; e++) {
@@ -204,8 +209,7 @@ static void run_cells(struct demo *demo)
 				continue;
 			table_progress("[%u/%u] %s, %s", ++done, cells, kinds[k]->title,
 				       engines[e].title);
-			cell_run(&demo->stage, kinds[k], &engines[e],
-				 demo->options.seconds / cells, demo->raw_protect, result);
+			cell_run(&demo->stage, kinds[k], &engines[e], &options, result);
 			if (result->verdict == CELL_RAN)
 				add_counts(&demo->totals[e], &result->counts);
 		}

@@ -4,7 +4,8 @@
  *
  * demo.c runs one cell (a kind of memory, used by an engine) after the other and prints.
  * demo_cell.c is a cell: threads that change memory, a thread that drives the device,
- * and who may touch which buffer when. demo_memory.c and demo_heap.c are the kinds of
+ * and who may touch which buffer when; demo_use.c is what the device thread does.
+ * demo_memory.c and demo_heap.c are the kinds of
  * memory and what is done to them; demo_engine.c is the ways to drive a device;
  * demo_stamp.c says what memory should hold and whether it does.
  */
@@ -192,9 +193,32 @@ struct result {
 
 uint64_t counts_wrong(const struct counts *counts);
 
-/* Use a kind of memory by an engine for some seconds. */
+/* demo_use.c: a device in use by one thread. */
+#define BATCH 4u /* operations at a time */
+
+struct user {
+	const struct stage *stage;
+	const struct kind *kind;
+	const struct engine *engine;
+	void *device;
+	unsigned int next_block;
+	struct counts counts;
+	char first[256]; /* the first thing that was wrong */
+};
+
+/* Some operations on each of the buffers, at most BATCH, whose turn it is; and judge. */
+void use_batch(struct user *user, struct buffer **batch, unsigned int count);
+
+double demo_now(void); /* seconds */
+
+/* Use a kind of memory by an engine for options->seconds. */
+struct cell_options {
+	double seconds;
+	bool raw_protect; /* an mprotect by raw system call is seen on this machine */
+	bool still;       /* change nothing */
+};
 void cell_run(const struct stage *stage, const struct kind *kind,
-	      const struct engine *engine, double seconds, bool raw_protect,
+	      const struct engine *engine, const struct cell_options *options,
 	      struct result *result);
 
 /* ---- the whole ---------------------------------------------------------------------- */
@@ -203,7 +227,7 @@ void cell_run(const struct stage *stage, const struct kind *kind,
 
 struct demo_options {
 	double seconds;
-	bool json;
+	bool json, still;
 	bool chosen[KINDS_MAX];
 	bool any_chosen;
 };

@@ -23,8 +23,6 @@
 #include <unistd.h>
 
 #define MUTATORS      2u
-#define BATCH         4u /* operations at a time */
-#define ROUNDS        4u /* operations on a buffer between two changes */
 #define RACE_PAUSE_NS 30000
 #define CHANGES_MIN   100
 #define SLICE_MORE_S  2.0
@@ -32,17 +30,12 @@
 
 struct cell {
 	/* fixed */
-	const struct stage *stage;
 	const struct kind *kind;
 	const struct engine *engine;
-	void *device;
-	bool raw_protect;
+	const struct cell_options *options;
 	unsigned int count; /* buffers; the racing ones are the last */
 
-	/* the device thread's */
-	unsigned int next_block;
-	struct counts counts;
-	char first[256];
+	struct user user; /* the device thread's */
 
 	pthread_mutex_t lock;
 	pthread_cond_t turned; /* a buffer's turn has come, or stop */
@@ -54,20 +47,6 @@ struct cell {
 	uint64_t changes;   /* all threads' */
 	uint64_t forbidden; /* found by mutators */
 };
-
-uint64_t counts_wrong(const struct counts *counts)
-{
-	return counts->lost + counts->stale + counts->forbidden + counts->foreign +
-	       counts->failed;
-}
-
-static double now(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (double)ts.tv_sec + (double)ts.tv_nsec / 1e9;
-}
 
 /* ---- changing ----------------------------------------------------------------------- */
 
@@ -87,7 +66,7 @@ static int apply_next(struct cell *cell, struct buffer *buffer, const char **nam
 	for (unsigned int tries = 0; tries < 2 * kind->nr_changes; tries++) {
 		unsigned int n = buffer->changes++;
 		const struct change *change = &kind->changes[n / 2 % kind->nr_changes];
-		bool raw = (n & 1) && (!change->protects || cell->raw_protect);
+		bool raw = (n & 1) && (!change->protects || cell->options->raw_protect);
 
 		if (!may_apply(cell, buffer, change))
 			continue;
@@ -103,17 +82,25 @@ static int apply_next(struct cell *cell, struct buffer *buffer, const char **nam
 static int change_buffer(struct cell *cell, struct buffer *buffer, const char **name,
 			 bool *forbidden)
 {
-	bool raw = (buffer->changes & 1) && cell->raw_protect;
+	bool raw = (buffer->changes & 1) && cell->options->raw_protect;
 	int err;
 
+	*forbidden = false;
+	if (cell->options->still) {
+		buffer->changes++;
+		goto fill;
+	}
 	*name = "mprotect to read and write";
 	err = memory_restore(buffer, raw);
 	*forbidden = err == -EILSEQ;
 	if (err && err != -EILSEQ)
 		return err;
 	err = apply_next(cell, buffer, name);
-	if (err || cell->kind->linked)
+	if (err)
 		return err;
+fill:
+	if (cell->kind->linked)
+		return 0;
 	if (buffer->changes % 3 && (buffer->prot & PROT_WRITE))
 		buffer_fill(buffer);
 	return 0;
@@ -206,179 +193,6 @@ static void *racer_main(void *arg)
 
 /* ---- using -------------------------------------------------------------------------- */
 
-/* Which part the device reads: most of it, at any multiple of 64 bytes. */
-static void choose_part(const struct cell *cell, const struct buffer *buffer,
-			struct operation *op)
-{
-	op->from = buffer->visits * 64 * 7 % (buffer->len / 2);
-	op->len = buffer->len - op->from;
-	if (op->what == OP_PIPE && op->len > cell->stage->pipe_max)
-		op->len = cell->stage->pipe_max;
-}
-
-static void choose_operation(struct cell *cell, struct buffer *buffer, struct operation *op)
-{
-	unsigned int turn = buffer->visits++ % 3;
-
-	*op = (struct operation){.buffer = buffer, .len = buffer->len};
-	op->out = cell->stage->out + (size_t)buffer->slot * BLOCK_MAX;
-	if (cell->kind->linked) {
-		op->what = OP_WALK;
-	} else if (turn == 0 || (!buffer->known && !buffer->racing)) {
-		op->what = OP_READ;
-		op->block = cell->next_block++ % BLOCKS;
-	} else {
-		op->what = turn == 1 ? OP_WRITE : OP_PIPE;
-		choose_part(cell, buffer, op);
-	}
-}
-
-/* What the device may do with the buffer, as the CPU's mapping has it. */
-static bool is_allowed(const struct operation *op)
-{
-	int need = op->what == OP_READ ? PROT_WRITE : PROT_READ;
-
-	return op->buffer->prot & need;
-}
-
-static void note(struct cell *cell, uint64_t *counter, const struct operation *op,
-		 const char *what)
-{
-	static const char *const names[] = {"a read into memory", "a write from memory",
-					    "a write from memory to a pipe",
-					    "a walk through memory"};
-
-	if (!counts_wrong(&cell->counts))
-		snprintf(cell->first, sizeof(cell->first), "%s, %s: %s (result %ld)",
-			 cell->kind->title, names[op->what], what, op->result);
-	++*counter;
-}
-
-/* The mapping did not allow it: it must have failed, and nothing may have changed. */
-static void judge_forbidden(struct cell *cell, const struct operation *op)
-{
-	struct buffer *buffer = op->buffer;
-
-	if (op->result >= 0) {
-		note(cell, &cell->counts.forbidden, op, "done though memory is protected");
-		if (op->what == OP_READ)
-			buffer->known = false;
-		return;
-	}
-	if (!(buffer->prot & PROT_READ) || !buffer->known ||
-	    stamp_right(buffer->addr, 0, buffer->len, buffer_base(buffer)))
-		return;
-	note(cell, &cell->counts.forbidden, op, "refused, but protected memory changed");
-	buffer->known = false;
-}
-
-static void judge_read(struct cell *cell, const struct operation *op)
-{
-	struct buffer *buffer = op->buffer;
-	uint64_t base = stamp(OWNER_FILE, op->block + 1);
-
-	if (stamp_right(buffer->addr, 0, op->len, base)) {
-		buffer->contents[buffer->half] = base;
-		buffer->known = true;
-		return;
-	}
-	note(cell, &cell->counts.lost, op, "the CPU does not see what the device wrote");
-	buffer->known = false;
-}
-
-static void judge_write(struct cell *cell, const struct operation *op)
-{
-	if (!stamp_right(op->out, op->from, op->len, buffer_base(op->buffer)))
-		note(cell, &cell->counts.stale, op,
-		     "the device read what is no longer there");
-}
-
-static void judge_walk(struct cell *cell, const struct operation *op)
-{
-	uint64_t count, sum;
-
-	list_expect(op->buffer, &count, &sum);
-	if (count != op->count || sum != op->sum)
-		note(cell, &cell->counts.stale, op, "the device found other nodes");
-}
-
-/* Old or new, but nobody else's. */
-static void judge_racing(struct cell *cell, const struct operation *op)
-{
-	bool read = op->what == OP_READ;
-	const unsigned char *at = read ? op->buffer->addr : op->out;
-
-	if (!stamp_own(at, op->from, op->len, op->buffer->id))
-		note(cell, &cell->counts.foreign, op, "data of somebody else");
-}
-
-static void judge(struct cell *cell, const struct operation *op)
-{
-	cell->counts.operations++;
-	if (!is_allowed(op)) {
-		judge_forbidden(cell, op);
-		return;
-	}
-	if (op->result != (long)op->len) {
-		note(cell, &cell->counts.failed, op, "an error though memory is there");
-		if (!op->buffer->racing && op->what == OP_READ)
-			op->buffer->known = false;
-		return;
-	}
-	cell->counts.bytes += op->len;
-	if (op->buffer->racing)
-		judge_racing(cell, op);
-	else if (op->what == OP_READ)
-		judge_read(cell, op);
-	else if (op->what == OP_WALK)
-		judge_walk(cell, op);
-	else
-		judge_write(cell, op);
-}
-
-/* What the device wrote to the file or the pipe comes to where it can be looked at. */
-static void fetch_output(struct cell *cell, struct operation *op)
-{
-	unsigned int slot = op->buffer->slot;
-	size_t done = 0;
-
-	if (cell->engine->in_software || op->result <= 0)
-		return; /* the reference device put it there itself */
-	while ((op->what == OP_WRITE || op->what == OP_PIPE) && done < (size_t)op->result) {
-		size_t left = (size_t)op->result - done;
-		ssize_t n;
-
-		if (op->what == OP_PIPE)
-			n = read(cell->stage->pipes[slot][0], op->out + done, left);
-		else
-			n = pread(cell->stage->out_fd, op->out + done, left,
-				  (off_t)slot * BLOCK_MAX + (off_t)done);
-		if (n <= 0) {
-			op->result = n ? -errno : -EIO;
-			return;
-		}
-		done += (size_t)n;
-	}
-}
-
-static void use_batch(struct cell *cell, struct buffer **batch, unsigned int count)
-{
-	struct operation ops[BATCH];
-	double start;
-
-	for (unsigned int round = 0; round < ROUNDS; round++) {
-		for (unsigned int i = 0; i < count; i++)
-			choose_operation(cell, batch[i], &ops[i]);
-		start = now();
-		cell->engine->run(cell->device, ops, count);
-		cell->counts.busy += now() - start;
-		for (unsigned int i = 0; i < count; i++) {
-			fetch_output(cell, &ops[i]);
-			judge(cell, &ops[i]);
-		}
-	}
-}
-
 /* Buffers whose turn it is, and one of the racing ones. */
 static unsigned int take_batch(struct cell *cell, struct buffer **batch)
 {
@@ -394,7 +208,7 @@ static unsigned int take_batch(struct cell *cell, struct buffer **batch)
 	}
 	if (count && racing)
 		batch[count++] =
-			&cell->buffers[cell->count - 1 - cell->next_block % racing];
+			&cell->buffers[cell->count - 1 - cell->user.next_block % racing];
 	return count;
 }
 
@@ -412,7 +226,7 @@ static void *device_main(void *arg)
 			continue;
 		}
 		pthread_mutex_unlock(&cell->lock);
-		use_batch(cell, batch, count);
+		use_batch(&cell->user, batch, count);
 		pthread_mutex_lock(&cell->lock);
 		for (unsigned int i = 0; i < count; i++) {
 			if (!batch[i]->racing)
@@ -479,10 +293,10 @@ static void join_or_die(const struct cell *cell, pthread_t thread)
 /* Until the time is over; on a busy machine until some changes were made, too. */
 static void wait_slice(struct cell *cell, double seconds)
 {
-	double end = now() + seconds;
+	double end = demo_now() + seconds;
 
 	for (;;) {
-		double left = end - now();
+		double left = end - demo_now();
 		bool enough;
 
 		if (left <= 0)
@@ -493,25 +307,27 @@ static void wait_slice(struct cell *cell, double seconds)
 		pthread_mutex_lock(&cell->lock);
 		enough = cell->changes >= CHANGES_MIN || cell->stop;
 		pthread_mutex_unlock(&cell->lock);
-		if (now() >= end + SLICE_MORE_S || (enough && now() >= end))
+		if (demo_now() >= end + SLICE_MORE_S || (enough && demo_now() >= end))
 			return;
 	}
 }
 
-static void run_threads(struct cell *cell, double seconds)
+static void run_threads(struct cell *cell)
 {
 	void *(*const mains[])(void *) = {device_main, mutator_main, mutator_main,
 					  racer_main};
-	unsigned int wanted = 2 + MUTATORS - !cell->kind->racing, started = 0;
+	unsigned int wanted = 1 + MUTATORS, started = 0;
 	pthread_t threads[4];
 	int err = 0;
 
+	if (cell->kind->racing && !cell->options->still)
+		wanted++;
 	while (started < wanted && !err) {
 		err = pthread_create(&threads[started], NULL, mains[started], cell);
 		started += !err;
 	}
 	if (!err)
-		wait_slice(cell, seconds);
+		wait_slice(cell, cell->options->seconds);
 	pthread_mutex_lock(&cell->lock);
 	if (err)
 		fail_cell(cell, -err, "starting a thread");
@@ -524,10 +340,10 @@ static void run_threads(struct cell *cell, double seconds)
 
 static void collect(struct cell *cell, struct result *result)
 {
-	result->counts = cell->counts;
+	result->counts = cell->user.counts;
 	result->counts.changes = cell->changes;
 	result->counts.forbidden += cell->forbidden;
-	memcpy(result->first, cell->first, sizeof(result->first));
+	memcpy(result->first, cell->user.first, sizeof(result->first));
 	result->verdict = CELL_RAN;
 	if (!cell->error)
 		return;
@@ -536,7 +352,7 @@ static void collect(struct cell *cell, struct result *result)
 		 cell->failed, strerror(-cell->error));
 }
 
-static void run_cell(struct cell *cell, double seconds, struct result *result)
+static void run_cell(struct cell *cell, struct result *result)
 {
 	const char *why = "", *mode = NULL;
 	int err = setup_buffers(cell, &why);
@@ -550,22 +366,22 @@ static void run_cell(struct cell *cell, double seconds, struct result *result)
 				 strerror(-err));
 		return;
 	}
-	cell->device =
-		cell->engine->open(cell->stage, cell->buffers, cell->count, result->why);
-	if (!cell->device) {
+	cell->user.device = cell->engine->open(cell->user.stage, cell->buffers, cell->count,
+					       result->why);
+	if (!cell->user.device) {
 		result->verdict = CELL_REFUSED;
 		return;
 	}
-	run_threads(cell, seconds);
+	run_threads(cell);
 	if (cell->engine->mode)
-		mode = cell->engine->mode(cell->device);
-	cell->engine->close(cell->device);
+		mode = cell->engine->mode(cell->user.device);
+	cell->engine->close(cell->user.device);
 	collect(cell, result);
 	result->mode = mode;
 }
 
 void cell_run(const struct stage *stage, const struct kind *kind,
-	      const struct engine *engine, double seconds, bool raw_protect,
+	      const struct engine *engine, const struct cell_options *options,
 	      struct result *result)
 {
 	struct cell *cell = calloc(1, sizeof(*cell));
@@ -575,13 +391,13 @@ void cell_run(const struct stage *stage, const struct kind *kind,
 		snprintf(result->why, sizeof(result->why), "no memory");
 		return;
 	}
-	cell->stage = stage;
+	cell->user = (struct user){.stage = stage, .kind = kind, .engine = engine};
 	cell->kind = kind;
 	cell->engine = engine;
-	cell->raw_protect = raw_protect;
+	cell->options = options;
 	pthread_mutex_init(&cell->lock, NULL);
 	pthread_cond_init(&cell->turned, NULL);
-	run_cell(cell, seconds, result);
+	run_cell(cell, result);
 	teardown_buffers(cell);
 	pthread_cond_destroy(&cell->turned);
 	pthread_mutex_destroy(&cell->lock);

@@ -20,15 +20,18 @@ static double gigabytes_per_second(const struct counts *counts)
 	return counts->busy > 0 ? (double)counts->bytes / counts->busy / 1e9 : 0;
 }
 
+static const char head[] =
+	"A device moves data between files and this program's memory, while other threads "
+	"unmap, remap, discard, move and protect that memory, by libc and by raw system "
+	"calls. Every byte is checked.";
+
 void demo_print_head(const struct demo *demo)
 {
 	table_text(stdout, TABLE_HEAD, "libhmm %s: a device, and memory that changes\n",
 		   hmm_version());
-	table_wrap(
-		stdout, 0, 92,
-		"A device moves data between files and this program's memory, while other "
-		"threads unmap, remap, discard, move and protect that memory, by libc and "
-		"by raw system calls. Every byte is checked.");
+	table_wrap(stdout, 0, 92, head);
+	if (demo->options.still)
+		puts("With --still they change nothing.");
 	printf("It takes about %g seconds; temporary files are in %s.\n\n",
 	       demo->options.seconds, demo_directory());
 	fflush(stdout);
@@ -123,9 +126,7 @@ static void print_reasons(const struct demo *demo)
 		}
 	}
 	if (!demo->raw_protect)
-		puts("mprotect by raw system call was left out: it is seen in mapping "
-		     "records "
-		     "only (see `hmm info`)");
+		puts("mprotect by raw system call was left out: see perf in `hmm info`");
 }
 
 static void print_first_wrong(const struct demo *demo)
@@ -151,27 +152,29 @@ static uint64_t mirrored_operations(const struct demo *demo)
 	return demo->totals[URING].operations + demo->totals[REF].operations;
 }
 
+static const char usual_way[] = ", and nobody was told: the kernel reported success, while "
+				"the device used pages that "
+				"the program had given away since it registered them";
+
 static void print_sentences(const struct demo *demo)
 {
 	uint64_t usual = counts_wrong(&demo->totals[USUAL]), ours = mirrored_wrong(demo);
+	uint64_t operations = demo->totals[USUAL].operations;
 	char text[512];
 
-	if (demo->totals[USUAL].operations) {
-		snprintf(
-			text, sizeof(text),
-			"The usual way, %s of %s operations went wrong, and nobody was "
-			"told: "
-			"the kernel reported success, while the device used pages that the "
-			"program had given away since it registered them.",
-			table_number(usual), table_number(demo->totals[USUAL].operations));
+	if (operations) {
+		snprintf(text, sizeof(text),
+			 "The usual way, %s of %s operations went wrong%s.",
+			 usual ? table_number(usual) : "none", table_number(operations),
+			 usual ? usual_way : "");
 		table_wrap(stdout, 0, 92, text);
 	}
+	operations = mirrored_operations(demo);
 	snprintf(text, sizeof(text),
-		 "With libhmm %s of %s operations went wrong, on the same memory under the "
-		 "same "
-		 "changes, with plain pointers that nobody had to register.",
-		 ours ? table_number(ours) : "none",
-		 table_number(mirrored_operations(demo)));
+		 "With libhmm %s of %s operations went wrong, on the same memory%s, with "
+		 "plain pointers that nobody had to register.",
+		 ours ? table_number(ours) : "none", table_number(operations),
+		 demo->options.still ? "" : " under the same changes");
 	table_wrap(stdout, 0, 92, text);
 }
 
@@ -193,16 +196,20 @@ static int exit_status(const struct demo *demo)
 	return ran ? CLI_OK : CLI_NOTHING;
 }
 
+static const char legend[] = "wrong: the device read what is no longer there (stale), "
+			     "wrote where the CPU does not "
+			     "look (lost), or used memory protected against it. GB/s: "
+			     "while operations were under "
+			     "way.";
+
 int demo_print_table(const struct demo *demo)
 {
 	if (!print_rows(demo)) {
 		cli_error("could not print the table");
 		return CLI_FAILED;
 	}
-	puts("\nwrong: the device read what is no longer there (stale), wrote where the "
-	     "CPU "
-	     "does not\nlook (lost), or used memory protected against it. GB/s: while "
-	     "operations were under way.");
+	putchar('\n');
+	table_wrap(stdout, 0, 92, legend);
 	print_reasons(demo);
 	print_first_wrong(demo);
 	putchar('\n');

@@ -72,8 +72,7 @@ static void print_help(FILE *out)
 	fputs("  help    this text, or that of a subcommand\n\n"
 	      "  -?, --help     print this\n"
 	      "  -V, --version  print the version of the library\n\n"
-	      "Exit status: 0 all right, 1 failed, 2 wrong usage, 77 nothing could be "
-	      "run.\n"
+	      "Exit status: 0 all right, 1 failed, 2 usage, 77 nothing could be run.\n"
 	      "`hmm SUBCOMMAND --help` says more; so does hmm(1).\n",
 	      out);
 }

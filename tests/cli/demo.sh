@@ -21,6 +21,10 @@ else
 	"$JSON_CHECK" 'usual_wrong>0' <"$work/json" || fail "the usual way shows nothing"
 fi
 
+# What is wrong comes from the changes, not from the way it is measured.
+expect 0 "$HMM" demo --seconds 0.5 --still --json
+"$JSON_CHECK" usual_wrong=0 libhmm_wrong=0 <"$work/out" || fail "wrong though nothing changed"
+
 expect 0 "$HMM" demo --seconds 0.3 --kind anonymous --kind heap
 plain out
 plain err
