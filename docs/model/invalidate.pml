@@ -14,9 +14,9 @@
  *   NO_RULE3             read the event first, mark afterwards
  *   NO_RULE4             a page hit by REMOVE is open again at once
  *   NO_RULE6             a slot is reused while an operation names it
- *   ABSENT_IS_EVIDENCE   a page absent at first sight opens the range again
- *   UNCOUNTED            one emptying is evidence for all the REMOVEs of a page
- *   ANY_MAPPING          an emptying counts in a mapping that is not registered
+ *   ABSENT_IS_EVIDENCE   a page seen absent opens the range, wherever it was before
+ *   PROBE_KEPT           a probe stays good after another change of the page was read
+ *   ANY_MAPPING          a probe counts as gone in a mapping that is not registered
  *   UNMAP_OPENS          an UNMAP makes a closed page open
  *
  * and two ask whether the model does anything at all (each must be found reachable):
@@ -43,12 +43,13 @@
 #endif
 
 mtype = { UNMAP, REMOVE };
-mtype = { EMPTY, MARKER, PRESENT };
+mtype = { EMPTY, PRESENT };
 
 /* The kernel's side. */
-mtype pte[PAGES] = EMPTY;	/* MARKER: a write-protect marker, no page behind it */
+mtype pte[PAGES] = EMPTY;
 byte gen[PAGES];		/* generation of the memory behind the page */
 bool registered[PAGES];		/* the mapping delivers events */
+byte removing;			/* REMOVEs that were read and whose pages are to go */
 byte unmapping[PAGES];		/* UNMAPs whose pages went and which have not returned */
 byte newest[PAGES];
 byte oldest[PAGES];		/* what Y3 allows to operations submitted from now on */
@@ -59,8 +60,8 @@ bool was_read[CHANGERS + 1];	/* the changer's event has been read: it runs on */
 /* The library's side. */
 byte seq;			/* odd: an invalidation is under way */
 bool booked[PAGES];		/* the library believes the mapping registered */
-byte pending[PAGES];		/* REMOVEs whose end is not proven; closed while > 0 */
-bool seen_full[PAGES];		/* non-empty at a look since then */
+byte entries[PAGES];		/* REMOVEs whose end is not proven; closed while > 0 */
+bool probe;			/* the newest one's page was there at the event */
 
 /* The device's side: one slot. */
 byte slot_page = NONE;		/* what the slot's contents belong to */
@@ -71,7 +72,7 @@ bool wanted[PAGES];		/* an operation waits for the page, or runs */
 bool had_closed, had_other;	/* for REACH_* only */
 
 #define marked()	(seq & 1)
-#define closed(p)	(pending[p] > 0)
+#define closed(p)	(entries[p] > 0)
 #define published_for(p) (published && slot_page == (p))
 #ifdef ANY_MAPPING
 #define in_question(p)	true
@@ -130,7 +131,7 @@ proctype changer(byte me)
 		   events ! REMOVE, me;
 		   atomic { was_read[me] -> was_read[me] = false };
 		   /* the event came; whatever is mapped here by now, its pages go */
-		   atomic { zap(0, g) }
+		   atomic { zap(0, g); removing-- }
 		fi;
 		atomic { change_returns(0, g); g = 0; told = false }
 	:: n == CHANGES -> break
@@ -153,13 +154,18 @@ inline mark_begin()
 
 inline read_event()
 {
-	atomic { events ? kind, who -> was_read[who] = true }
+	atomic {
+		events ? kind, who ->
+		was_read[who] = true;
+		removing = removing + (kind == REMOVE)
+	}
 }
 
 proctype reader()
 {
 	mtype kind;
 	byte who;
+	bool covered;
 
 	end:
 	do
@@ -172,23 +178,32 @@ proctype reader()
 		read_event();
 #endif
 		atomic {	/* the mirror lock */
+			covered = published_for(0);
 			if
 			:: slot_page == 0 -> published = false
 			:: else
 			fi;
+#ifndef PROBE_KEPT
+			probe = false;
+#endif
 			if
 			:: kind == UNMAP ->
 				booked[0] = false;
-				seen_full[0] = false;
 #ifdef UNMAP_OPENS
-				pending[0] = 0;
+				entries[0] = 0
 #endif
 			:: else ->
 #ifndef NO_RULE4
-				pending[0]++;
+				entries[0]++;
+#endif
+#ifdef ABSENT_IS_EVIDENCE
+				probe = true;
+#else
+				probe = probe || covered;
 #endif
 				had_closed = true
 			fi;
+			covered = false;
 			kind = 0;
 			who = 0
 		};
@@ -202,49 +217,20 @@ proctype reader()
 	od
 }
 
-/*
- * Looks at closed pages for evidence that the change is over.  A look and what is
- * concluded from it are two steps, held together by the sequence as a fault is.
- */
+/* Opens closed pages when there is evidence that the change is over. */
 proctype looker()
 {
-	byte begun;
-	mtype saw;
-
 	end:
 	do
-	:: atomic {
-		(closed(0) && !marked() && in_question(0) &&
-		 seen_full[0] == (pte[0] == EMPTY)) ->
-		begun = seq;
-		saw = pte[0]
-	   };
-	   atomic {
-		if
-		:: seq != begun
-		:: else ->
-			if
-			:: saw != EMPTY -> seen_full[0] = true
-			:: saw == EMPTY && seen_full[0] ->
-				seen_full[0] = false;
-#ifdef UNCOUNTED
-				pending[0] = 0
-#else
-				pending[0]--
-#endif
-			:: else
-			fi
-		fi;
-		begun = 0;
-		saw = 0
+	:: atomic {	/* the probe has gone */
+		closed(0) && probe && pte[0] == EMPTY && in_question(0) ->
+		probe = false;
+		entries[0]--
 	   }
-	:: atomic {
-		closed(0) && pte[0] == EMPTY && !seen_full[0] && registered[0] ->
-#ifdef ABSENT_IS_EVIDENCE
-		pending[0] = 0
-#else
-		pte[0] = MARKER
-#endif
+	:: atomic {	/* no thread is in a removing system call any more */
+		closed(0) && removing == 0 ->
+		probe = false;
+		entries[0] = 0
 	   }
 	od
 }
@@ -256,6 +242,11 @@ proctype mapper(byte page)
 
 	end:
 	do
+	:: atomic {	/* closed: another mode than a pin, but registered all the same */
+		wanted[page] && closed(page) && !booked[page] && !marked() ->
+		booked[page] = true;
+		registered[page] = true
+	   }
 	:: atomic {
 		(wanted[page] && !published_for(page) && !closed(page) && !marked()) ->
 		begun = seq
