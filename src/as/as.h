@@ -1,0 +1,257 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * The address-space side: where changes are seen, and what is mapped.
+ *
+ * The question this file answers: what do the files of src/as have in common?
+ *
+ * There is one struct as a process, in static memory (process.c). Locks: as.lock guards the
+ * set of watched intervals together with what the kernel has registered, so that the two
+ * are changed as one; maps.lock guards a buffer. Both are leaves: nothing else is locked,
+ * and the core is not called, while one is held. Whoever holds one is "busy": a signal
+ * handler that interrupts it must not ask for it (as_busy).
+ *
+ * What the event thread does while it has events to tell, and what is done under a lock,
+ * may not malloc, free, map, unmap or use stdio (hard rules 1 and 2).
+ */
+#ifndef AS_AS_H
+#define AS_AS_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <string.h>
+
+#include "core/source.h"
+
+#define HIDDEN      __attribute__((visibility("hidden")))
+#define INTERPOSED  __attribute__((visibility("default")))
+#define likely(x)   __builtin_expect(!!(x), 1)
+#define unlikely(x) __builtin_expect(!!(x), 0)
+
+/* How deep the thread is in sections that a signal handler must not enter. */
+extern HIDDEN __thread int as_busy __attribute__((tls_model("initial-exec")));
+
+/* A plain mutex whose holder is marked as busy. */
+static inline void as_lock(pthread_mutex_t *lock)
+{
+	as_busy++;
+	atomic_signal_fence(memory_order_seq_cst);
+	pthread_mutex_lock(lock);
+}
+
+static inline void as_unlock(pthread_mutex_t *lock)
+{
+	pthread_mutex_unlock(lock);
+	atomic_signal_fence(memory_order_seq_cst);
+	as_busy--;
+}
+
+/* ---- maps.c: what is mapped? ----------------------------------------------------- */
+
+struct maps {
+	int fd;
+	bool query; /* the kernel answers PROCMAP_QUERY */
+	pthread_mutex_t lock;
+	char *buffer; /* lock: text of /proc/self/maps */
+};
+
+struct as_mapping {
+	uint64_t start, end;
+	uint64_t ino;
+	uint64_t page; /* bytes; 0 where it cannot be told */
+	bool read, write, shared;
+	char name[64]; /* as in /proc/self/maps, cut */
+};
+
+int maps_init(struct maps *maps);
+void maps_fini(struct maps *maps);
+/* The mapping that contains addr: -ENOENT a hole. */
+int maps_find(struct maps *maps, uint64_t addr, struct as_mapping *out);
+/* The mapping that contains addr, else the next one: -ENOENT there is none. */
+int maps_next(struct maps *maps, uint64_t addr, struct as_mapping *out);
+/* I/O or kernel memory. */
+bool mapping_special(const struct as_mapping *mapping);
+/* What kind it is, as far as pinning goes: NULL for private anonymous memory, whose pages
+ * nobody can take away unseen; else the reason against. */
+const char *mapping_unpinnable(const struct as_mapping *mapping);
+
+/* ---- pages.c: which pages are there? ------------------------------------------------ */
+
+struct pages {
+	int fd;
+	bool scan; /* the kernel answers PAGEMAP_SCAN */
+};
+
+int pages_init(struct pages *pages);
+void pages_fini(struct pages *pages);
+int pages_scan(struct pages *pages, struct maps *maps, uint64_t start, uint64_t end,
+	       uint64_t *pfns);
+int pages_present(struct pages *pages, uint64_t addr);
+int pages_populate(struct maps *maps, uint64_t start, uint64_t end, bool write);
+
+/* ---- watch.c: which mappings are registered? ------------------------------------------
+ */
+
+struct watched;
+
+struct watch {
+	struct watch_live *live; /* wiped by fork */
+	struct watched *nodes;
+	struct watched *root, *free;
+	uint32_t used;  /* nodes ever handed out */
+	uint32_t files; /* watched intervals of files and shared memory */
+};
+
+/* Read without a lock by every interposed call; zero in a child, and while nothing is
+ * open. */
+struct watch_live {
+	_Atomic bool open;  /* a struct hmm is there and uses interposed calls */
+	_Atomic bool files; /* something watched can be truncated */
+	_Atomic uint64_t granules[];
+};
+extern HIDDEN struct watch_live *watch_live; /* NULL before the first hmm_open() */
+
+int watch_init(struct watch *watch);
+void watch_fini(struct watch *watch);
+
+/* All _locked: as.lock */
+bool watch_covers_locked(struct watch *watch, uint64_t start, uint64_t end);
+int watch_add_locked(struct watch *watch, uint64_t start, uint64_t end, uint64_t ino);
+void watch_del_locked(struct watch *watch, uint64_t start, uint64_t end);
+/* The first watched piece of [*start, *end), which it is cut down to; false: none. */
+bool watch_piece_locked(struct watch *watch, uint64_t *start, uint64_t *end, uint64_t *ino);
+/* The smallest range with everything of that file in it; false: none. */
+bool watch_file_locked(struct watch *watch, uint64_t ino, uint64_t *start, uint64_t *end);
+
+#define GRANULE_SHIFT 21
+#define GRANULE_WORDS (1ull << (47 - GRANULE_SHIFT - 6)) /* above them nothing is kept */
+
+/* May anything in the range be watched? No lock; false is certain for the caller's own
+ * past, and what another thread adds meanwhile is carried by its event. */
+static inline bool watch_maybe(const struct watch_live *live, uint64_t start, uint64_t end)
+{
+	uint64_t first = start >> GRANULE_SHIFT, last = (end - 1) >> GRANULE_SHIFT;
+
+	if (start >= end || last >= GRANULE_WORDS * 64)
+		return start < end;
+	for (uint64_t i = first >> 6; i <= last >> 6; i++) {
+		uint64_t word =
+			atomic_load_explicit(&live->granules[i], memory_order_relaxed);
+
+		if (likely(!word))
+			continue;
+		if (i == first >> 6)
+			word &= ~0ull << (first & 63);
+		if (i == last >> 6)
+			word &= ~0ull >> (63 - (last & 63));
+		if (word)
+			return true;
+	}
+	return false;
+}
+
+/* ---- uffd.c: events ------------------------------------------------------------------ */
+
+struct uffd {
+	int fd;
+	uint64_t features;
+	bool any; /* any kind of mapping can be watched */
+};
+
+int uffd_open(struct uffd *uffd, const char **why);
+void uffd_close(struct uffd *uffd, struct maps *maps);
+int uffd_register(struct uffd *uffd, uint64_t start, uint64_t end);
+int uffd_unregister(struct uffd *uffd, uint64_t start, uint64_t end);
+
+/* ---- tasks.c: which threads are there? -------------------------------------------------
+ */
+
+struct tasks {
+	int fd;               /* /proc/self/task */
+	pthread_mutex_t lock; /* its position */
+};
+
+int tasks_init(struct tasks *tasks);
+void tasks_fini(struct tasks *tasks);
+/* Call fn for each until it returns other than 0. How many; -EAGAIN if some may be missing.
+ */
+int tasks_each(struct tasks *tasks, int (*fn)(void *arg, const char *tid), void *arg);
+/* The text of /proc/self/task/TID/NAME: its length, 0 if the thread is gone, or -errno. */
+long tasks_read(struct tasks *tasks, const char *tid, const char *name, char *text,
+		size_t size);
+
+/* ---- perf.c: mprotect by raw system calls
+ * ------------------------------------------------ */
+
+struct perf_ring {
+	struct perf_event_mmap_page *page;
+	int fd;        /* the event that owns the ring; in fds too */
+	uint64_t tail; /* mirror lock: read up to here */
+};
+
+#define PERF_FDS 512
+
+struct as;
+struct perf {
+	const char *why; /* not to be had: the reason */
+	bool off;        /* nobody wanted it */
+	struct perf_ring rings[CORE_POLL_WORDS];
+	unsigned int nr_rings;
+	int fds[PERF_FDS]; /* an event a thread and CPU */
+	unsigned int nr_fds;
+};
+
+int perf_open(struct perf *perf, struct tasks *tasks);
+void perf_close(struct perf *perf);
+/* From now on the core is told, by the words that it polls. */
+int perf_poll(struct perf *perf, struct hmm *hmm);
+/* [mirror lock] */
+void perf_drain(struct perf *perf, struct as *as);
+
+/* ---- quiesce.c, copy.c ----------------------------------------------------------------
+ */
+
+bool quiesce_changers_done(struct tasks *tasks);
+int copy_in(void *source, void *to, uint64_t from, size_t len);
+int copy_out(void *source, uint64_t to, const void *from, size_t len);
+
+/* ---- process.c: the one there is ------------------------------------------------------
+ */
+
+struct as {
+	pthread_mutex_t lock;
+	struct uffd uffd;
+	struct maps maps;
+	struct pages pages;
+	struct watch watch;
+	struct perf perf;
+	struct tasks tasks;
+	int stop; /* eventfd: the event thread ends */
+	pthread_t event_thread, worker;
+	struct hmm *_Atomic hmm;
+	_Atomic uint32_t users; /* of hmm and all that is here, by as_hold() */
+};
+
+extern HIDDEN struct as as_self;
+
+/*
+ * process.c: everything here stays until as_drop(). NULL: nothing is open, or the thread is
+ * inside the library (a signal handler).
+ */
+struct hmm *as_hold(void);
+void as_drop(void);
+
+/* source.c: the table that the core calls. */
+extern HIDDEN const struct source_ops as_source_ops, as_source_ops_no_barrier;
+int as_arm(struct as *as, uint64_t start, uint64_t end);
+/* Watch [start, end) no more: what was registered raises no event from now on. */
+void as_disarm(struct as *as, uint64_t start, uint64_t end);
+
+/* events.c */
+void *event_thread(void *as);
+
+/* features.c: in force: the library's functions are those that the program calls. */
+bool interpose_in_force(void);
+
+#endif

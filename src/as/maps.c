@@ -1,0 +1,226 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * What is mapped at an address?
+ *
+ * PROCMAP_QUERY answers for one address (kernel 6.11). Before that the text of
+ * /proc/self/maps is read from its beginning, into a buffer of our own: no stdio, no
+ * malloc, since this is called while events may be waiting.
+ */
+#include <errno.h>
+#include <fcntl.h>
+
+#include "as/as.h"
+#include "as/kernel.h"
+#include "sys/sys.h"
+#include "util/arena.h"
+
+#define NAME_SIZE   4096 /* the kernel refuses to cut a name */
+#define BUFFER_SIZE 16384
+
+static void set_name(struct as_mapping *out, const char *name, size_t len)
+{
+	if (len >= sizeof(out->name))
+		len = sizeof(out->name) - 1;
+	memcpy(out->name, name, len);
+	out->name[len] = 0;
+}
+
+static int query(struct maps *maps, uint64_t addr, uint64_t flags, struct as_mapping *out)
+{
+	char name[NAME_SIZE];
+	struct k_procmap_query q = {
+		.size = sizeof(q),
+		.query_flags = flags,
+		.query_addr = addr,
+		.vma_name_addr = (uintptr_t)name,
+		.vma_name_size = sizeof(name),
+	};
+	int err;
+
+	name[0] = 0;
+	err = sys_ioctl(maps->fd, K_PROCMAP_QUERY, &q);
+	if (err)
+		return err;
+	*out = (struct as_mapping){
+		.start = q.vma_start,
+		.end = q.vma_end,
+		.ino = q.inode,
+		.page = q.vma_page_size,
+		.read = q.vma_flags & K_PROCMAP_READABLE,
+		.write = q.vma_flags & K_PROCMAP_WRITABLE,
+		.shared = q.vma_flags & K_PROCMAP_SHARED,
+	};
+	if (q.vma_name_size)
+		set_name(out, name, strnlen(name, sizeof(name)));
+	return 0;
+}
+
+/* ---- the text -------------------------------------------------------------------- */
+
+static const char *read_number(const char *at, unsigned int base, uint64_t *out)
+{
+	uint64_t value = 0;
+
+	for (;; at++) {
+		unsigned int digit;
+
+		if (*at >= '0' && *at <= '9')
+			digit = (unsigned int)(*at - '0');
+		else if (*at >= 'a' && *at <= 'f')
+			digit = (unsigned int)(*at - 'a') + 10;
+		else
+			break;
+		if (digit >= base)
+			break;
+		value = value * base + digit;
+	}
+	*out = value;
+	return at;
+}
+
+static const char *skip_word(const char *at)
+{
+	while (*at && *at != ' ')
+		at++;
+	while (*at == ' ')
+		at++;
+	return at;
+}
+
+/* "start-end rwxp offset major:minor inode    name" */
+static bool parse_line(const char *at, struct as_mapping *out)
+{
+	*out = (struct as_mapping){0};
+	at = read_number(at, 16, &out->start);
+	if (*at++ != '-')
+		return false;
+	at = read_number(at, 16, &out->end);
+	if (*at++ != ' ' || strnlen(at, 4) < 4)
+		return false;
+	out->read = at[0] == 'r';
+	out->write = at[1] == 'w';
+	out->shared = at[3] == 's';
+	at = skip_word(skip_word(skip_word(at)));
+	at = read_number(at, 10, &out->ino);
+	while (*at == ' ')
+		at++;
+	set_name(out, at, strlen(at));
+	return true;
+}
+
+/*
+ * The first line that ends above addr. The kernel hands out whole lines only; lines that
+ * come twice because mappings change while we read do no harm.
+ */
+static int search_text_locked(struct maps *maps, uint64_t addr, struct as_mapping *out)
+{
+	uint64_t offset = 0;
+	size_t kept = 0;
+
+	for (;;) {
+		long got = sys_pread(maps->fd, maps->buffer + kept, BUFFER_SIZE - 1 - kept,
+				     offset);
+		char *line = maps->buffer, *newline;
+
+		if (got <= 0)
+			return got ? (int)got : -ENOENT;
+		offset += (uint64_t)got;
+		kept += (size_t)got;
+		maps->buffer[kept] = 0;
+		for (; (newline = strchr(line, '\n')); line = newline + 1) {
+			*newline = 0;
+			if (parse_line(line, out) && out->end > addr)
+				return 0;
+		}
+		kept -= (size_t)(line - maps->buffer);
+		if (kept >= BUFFER_SIZE - 1)
+			return -EOVERFLOW;
+		memmove(maps->buffer, line, kept);
+	}
+}
+
+int maps_next(struct maps *maps, uint64_t addr, struct as_mapping *out)
+{
+	int err;
+
+	if (maps->query)
+		return query(maps, addr, K_PROCMAP_COVERING_OR_NEXT, out);
+	as_lock(&maps->lock);
+	err = search_text_locked(maps, addr, out);
+	as_unlock(&maps->lock);
+	return err;
+}
+
+int maps_find(struct maps *maps, uint64_t addr, struct as_mapping *out)
+{
+	int err;
+
+	if (maps->query)
+		return query(maps, addr, 0, out);
+	err = maps_next(maps, addr, out);
+	if (!err && out->start > addr)
+		err = -ENOENT;
+	return err;
+}
+
+/* ---- kinds ------------------------------------------------------------------------ */
+
+static bool starts_with(const char *name, const char *prefix)
+{
+	return strncmp(name, prefix, strlen(prefix)) == 0;
+}
+
+bool mapping_special(const struct as_mapping *mapping)
+{
+	const char *name = mapping->name;
+	struct stat stat;
+
+	if (starts_with(name, "[v")) /* vvar, vvar_vclock, vdso, vsyscall */
+		return !starts_with(name, "[vdso]");
+	if (!starts_with(name, "/dev/") || starts_with(name, "/dev/zero") ||
+	    starts_with(name, "/dev/dax"))
+		return false;
+	/* A device's own memory has no pages that could be looked at. */
+	return sys_stat(name, &stat) == 0 && S_ISCHR(stat.st_mode);
+}
+
+const char *mapping_unpinnable(const struct as_mapping *mapping)
+{
+	const char *name = mapping->name;
+
+	if (starts_with(name, "[v"))
+		return "the kernel's own memory";
+	if (mapping->shared)
+		return "shared memory: others can take its pages away unseen";
+	if (mapping->ino && !starts_with(name, "/anon_hugepage (deleted)"))
+		return "a file: others can take its pages away unseen";
+	return NULL;
+}
+
+/* ---- open and close ------------------------------------------------------------------ */
+
+int maps_init(struct maps *maps)
+{
+	struct as_mapping mapping;
+	int err;
+
+	*maps = (struct maps){.fd = -1, .lock = PTHREAD_MUTEX_INITIALIZER};
+	maps->fd = sys_open(AT_FDCWD, "/proc/self/maps", O_RDONLY);
+	if (maps->fd < 0)
+		return maps->fd;
+	maps->query = query(maps, (uintptr_t)maps_init, 0, &mapping) == 0;
+	maps->buffer = arena_reserve(BUFFER_SIZE, &err);
+	if (maps->buffer)
+		return 0;
+	maps_fini(maps);
+	return err;
+}
+
+void maps_fini(struct maps *maps)
+{
+	arena_free(maps->buffer, BUFFER_SIZE);
+	if (maps->fd >= 0)
+		sys_close(maps->fd);
+	maps->buffer = NULL;
+	maps->fd = -1;
+}

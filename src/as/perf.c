@@ -1,0 +1,308 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Who sees an mprotect by a raw system call?
+ *
+ * perf does: with a software event that counts nothing, the kernel writes a record of every
+ * mmap and mprotect before the call returns. There is an event for each thread and CPU,
+ * threads that start later inherit theirs, and all events of a CPU write to one ring. The
+ * heads of the rings are the core's poll words: a translation that finds one moved has the
+ * records read first.
+ *
+ * The rings are mapped read-only: so the kernel never waits for us to read, a head always
+ * moves, and what was overwritten before it was read counts as a change of everything.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/perf_event.h>
+#include <stdlib.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+
+#include "as/as.h"
+#include "sys/sys.h"
+#include "util/arena.h"
+
+#define RING_SIZE 65536u
+#define MARGIN    8192u /* more than the longest record: one may be half written */
+#define PASSES    16
+
+/* PERF_RECORD_MMAP2 without its header and the file's name */
+struct mmap2 {
+	uint32_t pid, tid;
+	uint64_t addr, len, pgoff;
+	uint32_t major, minor;
+	uint64_t ino;
+};
+
+/* ---- reading ----------------------------------------------------------------------------
+ */
+
+static uint64_t head_of(const struct perf_ring *ring)
+{
+	return __atomic_load_n(&ring->page->data_head, __ATOMIC_ACQUIRE);
+}
+
+/* Records are multiples of 8 bytes; they wrap around at the end of the ring. */
+static void copy_words(const struct perf_ring *ring, uint64_t at, void *to, size_t size)
+{
+	const uint64_t *data = (const void *)((const char *)ring->page + page_size());
+	uint64_t *words = to;
+
+	for (size_t i = 0; i < size / 8; i++)
+		words[i] = __atomic_load_n(&data[(at / 8 + i) % (RING_SIZE / 8)],
+					   __ATOMIC_RELAXED);
+}
+
+static bool overtaken(const struct perf_ring *ring, uint64_t at)
+{
+	__atomic_thread_fence(__ATOMIC_ACQUIRE);
+	return head_of(ring) - at > RING_SIZE - MARGIN;
+}
+
+/*
+ * What is mapped now is not what was registered, if a file is involved (see
+ * other_file in source.c). Anonymous memory does not go without an event.
+ */
+static void forget(struct as *as, const struct mmap2 *record)
+{
+	uint64_t start = record->addr, end = record->addr + record->len, ino;
+
+	as_lock(&as->lock);
+	if (watch_piece_locked(&as->watch, &start, &end, &ino) && (ino || record->ino))
+		watch_del_locked(&as->watch, record->addr, record->addr + record->len);
+	as_unlock(&as->lock);
+}
+
+static void drain_ring(struct perf_ring *ring, struct as *as)
+{
+	uint64_t head = head_of(ring);
+
+	while (ring->tail != head) {
+		struct {
+			struct perf_event_header header;
+			struct mmap2 mmap;
+		} record;
+
+		copy_words(ring, ring->tail, &record, sizeof(record));
+		if (overtaken(ring, ring->tail) || record.header.size < 8) {
+			change_seen(as->hmm, 0, UINT64_MAX);
+			ring->tail = head_of(ring);
+			return;
+		}
+		ring->tail += record.header.size;
+		if (record.header.type != PERF_RECORD_MMAP2)
+			continue;
+		core_count(as->hmm, COUNT_PERF);
+		forget(as, &record.mmap);
+		change_seen(as->hmm, record.mmap.addr, record.mmap.addr + record.mmap.len);
+	}
+}
+
+void perf_drain(struct perf *perf, struct as *as)
+{
+	for (unsigned int i = 0; i < perf->nr_rings; i++)
+		drain_ring(&perf->rings[i], as);
+}
+
+/* ---- opening
+ * ------------------------------------------------------------------------------ */
+
+struct opening {
+	struct perf *perf;
+	int cpus[CORE_POLL_WORDS];
+	unsigned int nr_cpus;
+	int tids[PERF_FDS];
+	unsigned int nr_tids;
+	bool again;
+};
+
+static int off(struct perf *perf, int err, const char *why)
+{
+	perf->why = why;
+	return err;
+}
+
+static int open_event(int tid, int cpu)
+{
+	struct perf_event_attr attr = {
+		.type = PERF_TYPE_SOFTWARE,
+		.size = sizeof(attr),
+		.config = PERF_COUNT_SW_DUMMY,
+		.mmap = 1,
+		.mmap_data = 1,
+		.mmap2 = 1,
+		.inherit = 1,
+		.inherit_thread = 1,
+		.exclude_kernel = 1,
+		.exclude_hv = 1,
+	};
+
+	return sys_perf_event_open(&attr, tid, cpu);
+}
+
+static const char *why_not(int err)
+{
+	switch (err) {
+	case -EACCES:
+	case -EPERM:
+		return "kernel.perf_event_paranoid (or a seccomp filter) forbids it";
+	case -ENOSYS:
+		return "the kernel has no perf events, or a seccomp filter hides them";
+	case -EMFILE:
+	case -ENFILE:
+		return "no file descriptor is left";
+	case -EINVAL:
+		return "the kernel cannot let threads alone inherit perf events (5.13 can)";
+	default:
+		return "perf_event_open failed";
+	}
+}
+
+static int first_of_cpu(struct perf *perf, int fd)
+{
+	void *page;
+	int err = sys_mmap(&page, page_size() + RING_SIZE, PROT_READ, MAP_SHARED, fd);
+
+	if (err)
+		return off(perf, err,
+			   "kernel.perf_event_mlock_kb does not allow its rings");
+	perf->rings[perf->nr_rings++] = (struct perf_ring){.page = page, .fd = fd};
+	return 0;
+}
+
+/* -ESRCH: the thread is gone. */
+static int open_thread(struct perf *perf, const struct opening *opening, int tid)
+{
+	for (unsigned int i = 0; i < opening->nr_cpus; i++) {
+		int fd, err;
+
+		if (perf->nr_fds == PERF_FDS)
+			return off(perf, -EMFILE,
+				   "too many threads are running already: open earlier");
+		fd = open_event(tid, opening->cpus[i]);
+		if (fd < 0)
+			return fd == -ESRCH ? fd : off(perf, fd, why_not(fd));
+		perf->fds[perf->nr_fds++] = fd;
+		if (i == perf->nr_rings) {
+			err = first_of_cpu(perf, fd);
+			if (err)
+				return err;
+			continue;
+		}
+		err = sys_ioctl(fd, PERF_EVENT_IOC_SET_OUTPUT,
+				(void *)(intptr_t)perf->rings[i].fd);
+		if (err)
+			return off(perf, err, "its events cannot share a ring");
+	}
+	return 0;
+}
+
+static int open_if_new(void *arg, const char *text)
+{
+	struct opening *opening = arg;
+	int tid = atoi(text), err;
+
+	for (unsigned int i = 0; i < opening->nr_tids; i++)
+		if (opening->tids[i] == tid)
+			return 0;
+	if (opening->nr_tids == PERF_FDS)
+		return off(opening->perf, -EMFILE,
+			   "too many threads are running already: open earlier");
+	opening->again = true;
+	opening->tids[opening->nr_tids++] = tid;
+	err = open_thread(opening->perf, opening, tid);
+	return err == -ESRCH ? 0 : err;
+}
+
+/*
+ * A thread that was started while we looked may have a starter without events: so look
+ * until there is nobody new. (One whose starter had them gets them twice, which is no
+ * harm.)
+ */
+static int open_threads(struct opening *opening, struct tasks *tasks)
+{
+	for (int pass = 0; pass < PASSES; pass++) {
+		int nr;
+
+		opening->again = false;
+		nr = tasks_each(tasks, open_if_new, opening);
+		if (nr < 0 && nr != -EAGAIN)
+			return nr;
+		if (nr >= 0 && !opening->again)
+			return 0;
+	}
+	return off(opening->perf, -EAGAIN, "threads start and end too fast to keep up");
+}
+
+/* "0-3,8": the CPUs that are there. */
+static int read_cpus(struct opening *opening)
+{
+	char text[256], *at = text;
+	int fd = sys_open(AT_FDCWD, "/sys/devices/system/cpu/online", O_RDONLY);
+	long got;
+
+	if (fd < 0)
+		return off(opening->perf, fd, "/sys does not tell which CPUs are there");
+	got = sys_read(fd, text, sizeof(text) - 1);
+	sys_close(fd);
+	text[got > 0 ? got : 0] = 0;
+	while (*at >= '0' && *at <= '9') {
+		long first = strtol(at, &at, 10), last = first;
+
+		if (*at == '-')
+			last = strtol(at + 1, &at, 10);
+		for (; first <= last; first++) {
+			if (opening->nr_cpus == CORE_POLL_WORDS)
+				return off(opening->perf, -E2BIG,
+					   "more than 32 CPUs: a translation would have "
+					   "too many rings to look at");
+			opening->cpus[opening->nr_cpus++] = (int)first;
+		}
+		at += *at == ',';
+	}
+	if (!opening->nr_cpus)
+		return off(opening->perf, -EIO, "/sys does not tell which CPUs are there");
+	return 0;
+}
+
+int perf_open(struct perf *perf, struct tasks *tasks)
+{
+	struct opening opening = {.perf = perf};
+	int err;
+
+	*perf = (struct perf){.why = "perf_event_open failed"};
+	err = read_cpus(&opening);
+	if (!err)
+		err = open_threads(&opening, tasks);
+	if (!err && perf->nr_rings < opening.nr_cpus)
+		err = -EIO;
+	if (err)
+		perf_close(perf);
+	else
+		perf->why = NULL;
+	return err;
+}
+
+int perf_poll(struct perf *perf, struct hmm *hmm)
+{
+	int err = 0;
+
+	for (unsigned int i = 0; i < perf->nr_rings && !err; i++) {
+		struct perf_ring *ring = &perf->rings[i];
+
+		ring->tail = head_of(ring);
+		err = core_poll_word(hmm,
+				     (const volatile uint64_t *)&ring->page->data_head);
+	}
+	return err;
+}
+
+void perf_close(struct perf *perf)
+{
+	for (unsigned int i = 0; i < perf->nr_rings; i++)
+		sys_munmap(perf->rings[i].page, page_size() + RING_SIZE);
+	for (unsigned int i = 0; i < perf->nr_fds; i++)
+		sys_close(perf->fds[i]);
+	perf->nr_rings = 0;
+	perf->nr_fds = 0;
+}

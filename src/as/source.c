@@ -1,0 +1,214 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * What does the core get when it asks about the address space? (core/source.h)
+ */
+#include <errno.h>
+#include <linux/membarrier.h>
+#include <time.h>
+
+#include "as/as.h"
+#include "sys/sys.h"
+
+#define ARM_TRIES 64
+
+/* ---- arming ----------------------------------------------------------------------------
+ */
+
+/*
+ * What was registered is what is mapped now: a piece that was unmapped just before was not
+ * heard of. From here on every change raises an event, and the event thread waits for the
+ * lock that we hold.
+ */
+static int add_what_is_there_locked(struct as *as, uint64_t start, uint64_t end)
+{
+	struct as_mapping mapping;
+
+	for (; start < end; start = mapping.end) {
+		int err = maps_next(&as->maps, start, &mapping);
+		uint64_t from = mapping.start > start ? mapping.start : start;
+		uint64_t to = mapping.end < end ? mapping.end : end;
+
+		if (err)
+			return err == -ENOENT ? 0 : err;
+		if (from >= end)
+			return 0;
+		err = watch_add_locked(&as->watch, from, to, mapping.ino);
+		if (err)
+			return err;
+	}
+	return 0;
+}
+
+/* -EAGAIN: the mapping is not what it was. */
+static int arm_mapping(struct as *as, const struct as_mapping *mapping)
+{
+	struct as_mapping now;
+	int err;
+
+	as_lock(&as->lock);
+	err = uffd_register(&as->uffd, mapping->start, mapping->end);
+	if (!err)
+		err = add_what_is_there_locked(as, mapping->start, mapping->end);
+	as_unlock(&as->lock);
+	if (err != -EINVAL && err != -EPERM && err != -ENOMEM)
+		return err;
+	if (maps_find(&as->maps, mapping->start, &now) || now.start != mapping->start ||
+	    now.end != mapping->end || now.ino != mapping->ino)
+		return -EAGAIN;
+	return err == -ENOMEM ? err : -EOPNOTSUPP;
+}
+
+int as_arm(struct as *as, uint64_t start, uint64_t end)
+{
+	struct as_mapping mapping;
+	int tries = ARM_TRIES;
+	bool covered;
+
+	as_lock(&as->lock);
+	covered = watch_covers_locked(&as->watch, start, end);
+	as_unlock(&as->lock);
+	while (!covered && start < end) {
+		int err = maps_find(&as->maps, start, &mapping);
+
+		if (err)
+			return err == -ENOENT ? -EFAULT : err;
+		err = arm_mapping(as, &mapping);
+		if (err == -EAGAIN && --tries)
+			continue;
+		if (err)
+			return err == -EAGAIN ? -EFAULT : err;
+		start = mapping.end;
+	}
+	return 0;
+}
+
+/*
+ * The set first: should the kernel refuse (no room to split a mapping), an event comes,
+ * which is just as right.
+ */
+void as_disarm(struct as *as, uint64_t start, uint64_t end)
+{
+	uint64_t from = start, to = end, ino;
+
+	as_lock(&as->lock);
+	while (watch_piece_locked(&as->watch, &from, &to, &ino)) {
+		watch_del_locked(&as->watch, from, to);
+		uffd_unregister(&as->uffd, from, to);
+		from = to;
+		to = end;
+	}
+	as_unlock(&as->lock);
+}
+
+/* ---- what is mapped ------------------------------------------------------------------ */
+
+/*
+ * The changes that nobody tells of (shmdt by a raw system call) leave an interval behind
+ * that the kernel does not watch any more. What is mapped there now mostly has another
+ * file number: then it is armed anew.
+ */
+static bool other_file(struct as *as, const struct as_mapping *mapping, uint64_t addr)
+{
+	uint64_t start = addr, end = addr + 1, ino;
+	bool other;
+
+	as_lock(&as->lock);
+	other = watch_piece_locked(&as->watch, &start, &end, &ino) && ino != mapping->ino;
+	if (other)
+		watch_del_locked(&as->watch, mapping->start, mapping->end);
+	as_unlock(&as->lock);
+	return other;
+}
+
+static int find(void *source, uint64_t addr, struct source_mapping *out)
+{
+	struct as *as = source;
+	struct as_mapping mapping;
+	int err = maps_find(&as->maps, addr, &mapping);
+
+	/* Armed first, looked at then. */
+	while (!err && other_file(as, &mapping, addr)) {
+		err = as_arm(as, addr, addr + 1);
+		if (!err)
+			err = maps_find(&as->maps, addr, &mapping);
+	}
+	if (err)
+		return err == -EFAULT ? -ENOENT : err;
+	*out = (struct source_mapping){
+		.start = mapping.start,
+		.end = mapping.end,
+		.access = (mapping.read ? HMM_READ : 0) | (mapping.write ? HMM_WRITE : 0),
+		.special = mapping_special(&mapping),
+		.why = mapping_unpinnable(&mapping),
+	};
+	out->pinnable = !out->why;
+	memcpy(out->name, mapping.name, sizeof(out->name));
+	return 0;
+}
+
+/* ---- the table
+ * ---------------------------------------------------------------------------- */
+
+static int arm(void *source, uint64_t start, uint64_t end)
+{
+	return as_arm(source, start, end);
+}
+
+static int populate(void *source, uint64_t start, uint64_t end, bool write)
+{
+	struct as *as = source;
+
+	return pages_populate(&as->maps, start, end, write);
+}
+
+static int scan(void *source, uint64_t start, uint64_t end, uint64_t *pfns)
+{
+	struct as *as = source;
+
+	return pages_scan(&as->pages, &as->maps, start, end, pfns);
+}
+
+static int present(void *source, uint64_t addr)
+{
+	struct as *as = source;
+
+	return pages_present(&as->pages, addr);
+}
+
+static void drain(void *source)
+{
+	struct as *as = source;
+
+	perf_drain(&as->perf, as);
+}
+
+static bool changers_done(void *source, uint64_t since)
+{
+	struct as *as = source;
+
+	/* All that is looked at is looked at after @since. */
+	return quiesce_changers_done(&as->tasks);
+}
+
+static uint64_t now(void *source)
+{
+	struct timespec time;
+
+	clock_gettime(CLOCK_MONOTONIC, &time);
+	return (uint64_t)time.tv_sec * 1000000000u + (uint64_t)time.tv_nsec;
+}
+
+/* Cannot fail once the process is registered for it, save where a test makes it. */
+static void barrier(void *source)
+{
+	while (sys_membarrier(MEMBARRIER_CMD_PRIVATE_EXPEDITED))
+		;
+}
+
+#define OPS                                                                                \
+	.size = sizeof(struct source_ops), .find = find, .arm = arm, .populate = populate, \
+	.scan = scan, .copy_in = copy_in, .copy_out = copy_out, .present = present,        \
+	.drain = drain, .changers_done = changers_done, .now = now
+
+HIDDEN const struct source_ops as_source_ops = {OPS, .barrier = barrier};
+HIDDEN const struct source_ops as_source_ops_no_barrier = {OPS};

@@ -1,0 +1,101 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Which threads does the process have, and what does the kernel say of one?
+ *
+ * From /proc/self/task, opened once: io_uring's workers are there too. No stdio and no
+ * malloc, since events may be waiting.
+ */
+#include <errno.h>
+#include <fcntl.h>
+
+#include "as/as.h"
+#include "sys/sys.h"
+
+struct dirent64_raw {
+	uint64_t ino;
+	int64_t offset;
+	uint16_t len;
+	uint8_t type;
+	char name[];
+};
+
+int tasks_init(struct tasks *tasks)
+{
+	*tasks = (struct tasks){.lock = PTHREAD_MUTEX_INITIALIZER};
+	tasks->fd = sys_open(AT_FDCWD, "/proc/self/task", O_RDONLY | O_DIRECTORY);
+	return tasks->fd < 0 ? tasks->fd : 0;
+}
+
+void tasks_fini(struct tasks *tasks)
+{
+	if (tasks->fd >= 0)
+		sys_close(tasks->fd);
+	tasks->fd = -1;
+}
+
+static int each_locked(int task_fd, int (*fn)(void *arg, const char *tid), void *arg)
+{
+	char buffer[4096] __attribute__((aligned(8)));
+	int nr = 0, err = sys_rewind(task_fd);
+	long got;
+
+	if (err < 0)
+		return err;
+	while ((got = sys_getdents(task_fd, buffer, sizeof(buffer))) > 0) {
+		for (long at = 0; at < got;) {
+			const struct dirent64_raw *entry = (void *)(buffer + at);
+
+			at += entry->len;
+			if (entry->name[0] == '.')
+				continue;
+			err = fn(arg, entry->name);
+			if (err)
+				return err;
+			nr++;
+		}
+	}
+	return got < 0 ? (int)got : nr;
+}
+
+int tasks_each(struct tasks *tasks, int (*fn)(void *arg, const char *tid), void *arg)
+{
+	struct stat before, after;
+	int nr;
+
+	as_lock(&tasks->lock);
+	nr = sys_fstat(tasks->fd, &before);
+	if (!nr)
+		nr = each_locked(tasks->fd, fn, arg);
+	if (nr >= 0 && sys_fstat(tasks->fd, &after))
+		nr = -EIO;
+	as_unlock(&tasks->lock);
+	if (nr < 0)
+		return nr;
+	/* When a thread ends while the list is read, one that goes on may be left out. */
+	if (before.st_nlink != after.st_nlink || (unsigned long)nr + 2 != after.st_nlink)
+		return -EAGAIN;
+	return nr;
+}
+
+long tasks_read(struct tasks *tasks, const char *tid, const char *name, char *text,
+		size_t size)
+{
+	char path[40];
+	size_t len = strlen(tid), name_len = strlen(name);
+	long got;
+	int fd;
+
+	if (len + name_len + 2 > sizeof(path))
+		return -EINVAL;
+	memcpy(path, tid, len);
+	path[len] = '/';
+	memcpy(path + len + 1, name, name_len + 1);
+	fd = sys_open(tasks->fd, path, O_RDONLY);
+	if (fd < 0)
+		return fd == -ENOENT || fd == -ESRCH ? 0 : fd;
+	got = sys_pread(fd, text, size - 1, 0);
+	sys_close(fd);
+	if (got >= 0)
+		text[got] = 0;
+	return got == -ESRCH ? 0 : got;
+}

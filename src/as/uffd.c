@@ -1,0 +1,139 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * How does the kernel tell of changes, whoever makes them?
+ *
+ * A registered mapping raises UNMAP, REMAP and REMOVE events. It is registered for
+ * write-protection, and nothing is ever write-protected: so no access faults and none gets
+ * slower. From kernel 6.7 on (WP_ASYNC) that works for any kind of mapping, before that for
+ * anonymous memory, shared memory and hugetlb.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/userfaultfd.h>
+#include <sys/ioctl.h>
+
+#include "as/as.h"
+#include "as/kernel.h"
+#include "sys/sys.h"
+
+#define NEEDED \
+	(UFFD_FEATURE_EVENT_UNMAP | UFFD_FEATURE_EVENT_REMAP | UFFD_FEATURE_EVENT_REMOVE)
+#define WANTED (K_UFFD_FEATURE_WP_ASYNC | UFFD_FEATURE_WP_HUGETLBFS_SHMEM)
+
+/*
+ * The privileged form lets the kernel's own faults be handled, which never happens here:
+ * the restricted form is as good, and is the one that everybody may have. Only kernels
+ * before 5.11 do not know it.
+ */
+static int open_any(void)
+{
+	int fd = sys_userfaultfd(O_CLOEXEC | O_NONBLOCK | UFFD_USER_MODE_ONLY);
+	int dev, err;
+
+	if (fd == -EINVAL)
+		fd = sys_userfaultfd(O_CLOEXEC | O_NONBLOCK);
+	if (fd >= 0)
+		return fd;
+	err = fd;
+	dev = sys_open(AT_FDCWD, "/dev/userfaultfd", O_RDWR);
+	if (dev < 0)
+		return err;
+	fd = sys_ioctl(dev, USERFAULTFD_IOC_NEW,
+		       (void *)(uintptr_t)(O_CLOEXEC | O_NONBLOCK));
+	sys_close(dev);
+	return fd >= 0 ? fd : err;
+}
+
+/* The features must be asked for all at once, and a descriptor takes one asking. */
+static int ask(uint64_t features, uint64_t *offered)
+{
+	struct uffdio_api api = {.api = UFFD_API, .features = features};
+	int fd = open_any();
+	int err;
+
+	if (fd < 0)
+		return fd;
+	err = sys_ioctl(fd, UFFDIO_API, &api);
+	if (err) {
+		sys_close(fd);
+		return err;
+	}
+	*offered = api.features;
+	return fd;
+}
+
+static const char *why_not(int err)
+{
+	switch (err) {
+	case -ENOSYS:
+		return "the kernel has no userfaultfd, or a seccomp filter hides it";
+	case -EPERM:
+	case -EACCES:
+		return "userfaultfd is forbidden to this process (a seccomp filter?)";
+	case -EMFILE:
+	case -ENFILE:
+		return "no file descriptor is left";
+	case -EOPNOTSUPP:
+		return "the kernel's userfaultfd has no UNMAP, REMAP and REMOVE events";
+	default:
+		return "userfaultfd failed";
+	}
+}
+
+int uffd_open(struct uffd *uffd, const char **why)
+{
+	uint64_t offered;
+	int fd = ask(0, &offered);
+
+	*uffd = (struct uffd){.fd = -1};
+	if (fd >= 0) {
+		sys_close(fd);
+		uffd->features = NEEDED | (WANTED & offered);
+		fd = (offered & NEEDED) == NEEDED ? ask(uffd->features, &offered)
+						  : -EOPNOTSUPP;
+	}
+	if (fd < 0) {
+		*why = why_not(fd);
+		return fd;
+	}
+	uffd->fd = fd;
+	uffd->any = uffd->features & K_UFFD_FEATURE_WP_ASYNC;
+	return 0;
+}
+
+int uffd_register(struct uffd *uffd, uint64_t start, uint64_t end)
+{
+	struct uffdio_register reg = {
+		.range = {.start = start, .len = end - start},
+		.mode = UFFDIO_REGISTER_MODE_WP,
+	};
+
+	return sys_ioctl(uffd->fd, UFFDIO_REGISTER, &reg);
+}
+
+int uffd_unregister(struct uffd *uffd, uint64_t start, uint64_t end)
+{
+	struct uffdio_range range = {.start = start, .len = end - start};
+
+	return sys_ioctl(uffd->fd, UFFDIO_UNREGISTER, &range);
+}
+
+/*
+ * Closing the descriptor disarms everything, unless a child that was made without our fork
+ * handlers holds it too: then every later unmap would wait for a reader for ever. So each
+ * mapping is disarmed by name first. What is not registered is no error that matters.
+ */
+void uffd_close(struct uffd *uffd, struct maps *maps)
+{
+	struct as_mapping mapping;
+	uint64_t at = 0;
+
+	if (uffd->fd < 0)
+		return;
+	while (maps && maps_next(maps, at, &mapping) == 0) {
+		uffd_unregister(uffd, mapping.start, mapping.end);
+		at = mapping.end;
+	}
+	sys_close(uffd->fd);
+	uffd->fd = -1;
+}
