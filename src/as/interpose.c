@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * How does a change that this process makes itself come without an event? (interpose.h)
+ *
+ * Every device is taken off the range, the range is disarmed, the call is made. Nobody
+ * gets a translation of the range in between.
+ */
+#include "as/interpose.h"
+
+static bool watched(uint64_t start, uint64_t end)
+{
+	uint64_t ino;
+	bool any;
+
+	as_lock(&as_self.lock);
+	any = watch_piece_locked(&as_self.watch, &start, &end, &ino);
+	as_unlock(&as_self.lock);
+	return any;
+}
+
+/*
+ * A signal handler may have interrupted the library with a lock held. The call is passed
+ * on; if the range is registered its event tells of it.
+ */
+void interpose_begin_slow(struct op *op, uint64_t start, uint64_t end, enum how how)
+{
+	struct hmm *hmm = as_hold();
+
+	if (!hmm)
+		return;
+	if (how == UNMAPS && !watched(start, end)) {
+		as_drop();
+		return;
+	}
+	change_begin(hmm, &op->change, start, end);
+	if (how != ALTERS)
+		as_disarm(&as_self, start, end);
+	core_count(hmm, COUNT_INTERPOSED);
+	op->hmm = hmm;
+}
+
+void interpose_end_slow(struct op *op)
+{
+	change_end(op->hmm, &op->change);
+	as_drop();
+}

@@ -1,0 +1,103 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * What does an interposed call do before and after the real one?
+ *
+ *	if (interpose_begin(&op, start, end, HOW))
+ *		...
+ *	ret = the system call
+ *	interpose_end(&op);
+ *
+ * They are called before the library was opened, before any constructor has run, in
+ * signal handlers and in children of fork: then nothing is open, or the thread is busy,
+ * and the call is only passed on. They are called by the library's own drivers, too.
+ *
+ * What the kernel says is passed on unchanged, with errno as libc sets it.
+ */
+#ifndef AS_INTERPOSE_H
+#define AS_INTERPOSE_H
+
+#include <errno.h>
+
+#include "as/as.h"
+#include "sys/raw.h"
+
+/*
+ * A sanitizer wraps the same functions, and must see the calls: then events carry the
+ * changes.
+ */
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#define INTERPOSE 0
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
+#define INTERPOSE 0
+#endif
+#endif
+#ifndef INTERPOSE
+#define INTERPOSE 1
+#endif
+
+enum how {
+	UNMAPS,   /* events would tell: only what is watched, which is disarmed */
+	REPLACES, /* no event would tell: always; and disarmed */
+	ALTERS    /* no event would tell: always */
+};
+
+struct op {
+	struct hmm *hmm; /* NULL: passed on only */
+	struct change change;
+};
+
+void interpose_begin_slow(struct op *op, uint64_t start, uint64_t end, enum how how);
+void interpose_end_slow(struct op *op);
+
+static inline uint64_t page_up(uint64_t addr)
+{
+	return (addr + 4095) & ~4095ull;
+}
+
+/* Fast where nothing is open, or nothing is watched: one or two loads. */
+static inline void interpose_begin(struct op *op, uint64_t start, uint64_t end,
+				   enum how how)
+{
+	const struct watch_live *live = __atomic_load_n(&watch_live, __ATOMIC_ACQUIRE);
+
+	op->hmm = NULL;
+	if (!live || !atomic_load_explicit(&live->open, memory_order_relaxed))
+		return;
+	if (start >= end || (how == UNMAPS && !watch_maybe(live, start, end)))
+		return;
+	interpose_begin_slow(op, start, end, how);
+}
+
+static inline void interpose_end(struct op *op)
+{
+	if (unlikely(op->hmm))
+		interpose_end_slow(op);
+}
+
+static inline bool interpose_open(void)
+{
+	const struct watch_live *live = __atomic_load_n(&watch_live, __ATOMIC_ACQUIRE);
+
+	return live && atomic_load_explicit(&live->open, memory_order_relaxed);
+}
+
+/* Is any file or shared memory watched? */
+static inline bool interpose_files(void)
+{
+	const struct watch_live *live = __atomic_load_n(&watch_live, __ATOMIC_ACQUIRE);
+
+	return live && atomic_load_explicit(&live->files, memory_order_relaxed);
+}
+
+/* As libc: -1 and errno, or the result. */
+static inline long interpose_result(long ret)
+{
+	if (unlikely(ret < 0 && ret > -4096)) {
+		errno = (int)-ret;
+		return -1;
+	}
+	return ret;
+}
+
+#endif

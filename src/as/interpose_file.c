@@ -1,0 +1,185 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Which libc calls take pages away through a file, or a shared memory segment?
+ *
+ * None of them raises an event. Such pages are never pinned, so that a device cannot be
+ * made stale by somebody else's call; what this process does itself is made known all the
+ * same, so that who looks at a range is told (Y6).
+ */
+#undef _FILE_OFFSET_BITS /* or mmap would be a name of mmap64 */
+#include <fcntl.h>
+#include <linux/falloc.h>
+#include <pthread.h>
+#include <sys/shm.h>
+#include <sys/types.h>
+
+#include "as/interpose.h"
+#include "sys/sys.h"
+#include "util/arena.h"
+
+#if INTERPOSE
+
+#define HUGE_PAGE (2ull << 20)
+
+/* Everything watched of that file, as one range. */
+static void begin_inode(struct op *op, uint64_t ino)
+{
+	uint64_t start, end;
+	bool found;
+
+	op->hmm = NULL;
+	if (!as_hold())
+		return;
+	as_lock(&as_self.lock);
+	found = watch_file_locked(&as_self.watch, ino, &start, &end);
+	as_unlock(&as_self.lock);
+	as_drop();
+	if (found)
+		interpose_begin(op, start, end, ALTERS);
+}
+
+static void begin_fd(struct op *op, int fd)
+{
+	struct stat stat;
+
+	op->hmm = NULL;
+	if (interpose_files() && sys_fstat(fd, &stat) == 0)
+		begin_inode(op, stat.st_ino);
+}
+
+static void begin_path(struct op *op, const char *path)
+{
+	struct stat stat;
+
+	op->hmm = NULL;
+	if (interpose_files() && sys_stat(path, &stat) == 0)
+		begin_inode(op, stat.st_ino);
+}
+
+static int truncate_fd(int fd, off_t len)
+{
+	struct op op;
+	long ret;
+
+	begin_fd(&op, fd);
+	ret = raw2(SYS_ftruncate, fd, len);
+	interpose_end(&op);
+	return (int)interpose_result(ret);
+}
+
+INTERPOSED int ftruncate(int fd, off_t len)
+{
+	return truncate_fd(fd, len);
+}
+
+INTERPOSED int ftruncate64(int fd, off64_t len)
+{
+	return truncate_fd(fd, len);
+}
+
+static int truncate_path(const char *path, off_t len)
+{
+	struct op op;
+	long ret;
+
+	begin_path(&op, path);
+	ret = raw2(SYS_truncate, (long)path, len);
+	interpose_end(&op);
+	return (int)interpose_result(ret);
+}
+
+INTERPOSED int truncate(const char *path, off_t len)
+{
+	return truncate_path(path, len);
+}
+
+INTERPOSED int truncate64(const char *path, off64_t len)
+{
+	return truncate_path(path, len);
+}
+
+#define REMOVING                                                                  \
+	(FALLOC_FL_PUNCH_HOLE | FALLOC_FL_COLLAPSE_RANGE | FALLOC_FL_ZERO_RANGE | \
+	 FALLOC_FL_INSERT_RANGE)
+
+static int allocate(int fd, int mode, off_t offset, off_t len)
+{
+	struct op op = {NULL};
+	long ret;
+
+	pthread_testcancel(); /* libc's is a cancellation point */
+	if (mode & REMOVING)
+		begin_fd(&op, fd);
+	ret = raw4(SYS_fallocate, fd, mode, offset, len);
+	interpose_end(&op);
+	return (int)interpose_result(ret);
+}
+
+INTERPOSED int fallocate(int fd, int mode, off_t offset, off_t len)
+{
+	return allocate(fd, mode, offset, len);
+}
+
+INTERPOSED int fallocate64(int fd, int mode, off64_t offset, off64_t len)
+{
+	return allocate(fd, mode, offset, len);
+}
+
+/* ---- System V shared memory ------------------------------------------------------------
+ */
+
+/* As the kernel looks for it: the pieces of one segment, one after the other. */
+static uint64_t segment_end(uint64_t addr)
+{
+	struct as_mapping first, next;
+	uint64_t end;
+
+	if (maps_find(&as_self.maps, addr, &first))
+		return addr;
+	for (end = first.end; maps_find(&as_self.maps, end, &next) == 0; end = next.end)
+		if (next.ino != first.ino)
+			break;
+	return end;
+}
+
+INTERPOSED int shmdt(const void *addr)
+{
+	uint64_t start = (uintptr_t)addr;
+	struct op op = {NULL};
+	long ret;
+
+	if (interpose_files() && as_hold()) {
+		interpose_begin(&op, start, segment_end(start), REPLACES);
+		as_drop();
+	}
+	ret = raw1(SYS_shmdt, (long)addr);
+	interpose_end(&op);
+	return (int)interpose_result(ret);
+}
+
+static uint64_t segment_size(int id)
+{
+	struct shmid_ds segment;
+
+	if (sys_shm_stat(id, &segment))
+		return page_size();
+	/* It may be made of huge pages. */
+	return (segment.shm_segsz + HUGE_PAGE - 1) & ~(HUGE_PAGE - 1);
+}
+
+INTERPOSED void *shmat(int id, const void *addr, int flags)
+{
+	uint64_t start = (uintptr_t)addr;
+	struct op op = {NULL};
+	long ret;
+
+	if (flags & SHM_RND)
+		start &= ~((uint64_t)SHMLBA - 1);
+	if (start && flags & SHM_REMAP && interpose_open())
+		interpose_begin(&op, start, start + segment_size(id), REPLACES);
+	ret = raw3(SYS_shmat, id, (long)addr, flags);
+	interpose_end(&op);
+	return (void *)interpose_result(ret);
+}
+
+#endif
