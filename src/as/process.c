@@ -1,0 +1,394 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * How is the process's one struct hmm opened, shared, closed, and what becomes of it in
+ * the child of a fork?
+ *
+ * open_lock guards its coming and going. It nests outside of everything else, and is held
+ * across the start and the end of the two threads; neither of them takes it.
+ */
+#include <errno.h>
+#include <linux/membarrier.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <time.h>
+
+#include "as/as.h"
+#include "sys/sys.h"
+
+#define DEFAULT_TRANSLATIONS 1048576u
+#define MAX_TRANSLATIONS     16777216u
+#define DEFAULT_WAIT_MS      10000u
+#define FLAGS                (HMM_NO_INTERPOSE | HMM_NO_PERF)
+
+HIDDEN struct as as_self = {.lock = PTHREAD_MUTEX_INITIALIZER};
+HIDDEN __thread int as_busy __attribute__((tls_model("initial-exec")));
+
+static pthread_mutex_t open_lock = PTHREAD_MUTEX_INITIALIZER;
+static struct hmm_attr opened; /* open_lock */
+
+/* ---- threads
+ * ----------------------------------------------------------------------------- */
+
+static void *worker_thread(void *hmm)
+{
+	core_worker(hmm);
+	return NULL;
+}
+
+/* No signal is ever handled in a thread of ours. */
+static int start_thread(pthread_t *thread, const char *name, void *(*body)(void *),
+			void *arg)
+{
+	sigset_t all, before;
+	int err;
+
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, &before);
+	err = pthread_create(thread, NULL, body, arg);
+	pthread_sigmask(SIG_SETMASK, &before, NULL);
+	if (err)
+		return core_error(-err, "cannot start a thread: raise RLIMIT_NPROC or the "
+					"cgroup's limit of processes");
+	pthread_setname_np(*thread, name);
+	return 0;
+}
+
+static void stop_event_thread(void)
+{
+	uint64_t one = 1;
+
+	while (sys_write(as_self.stop, &one, sizeof(one)) < 0)
+		;
+	pthread_join(as_self.event_thread, NULL);
+}
+
+/* ---- parts
+ * --------------------------------------------------------------------------------- */
+
+static int open_uffd(void)
+{
+	const char *why;
+	int err = uffd_open(&as_self.uffd, &why);
+
+	if (!err)
+		return 0;
+	return core_error(
+		err == -EMFILE || err == -ENFILE || err == -ENOMEM ? err
+		: err == -EPERM || err == -EACCES                  ? -EPERM
+								   : -ENOSYS,
+		"no changes of this process's memory can be seen: %s; see `hmm info`", why);
+}
+
+static int open_proc(void)
+{
+	int err = maps_init(&as_self.maps);
+
+	if (err)
+		return core_error(err, "cannot read /proc/self/maps: mount /proc");
+	err = pages_init(&as_self.pages);
+	if (err)
+		return core_error(err, "cannot read /proc/self/pagemap: mount /proc");
+	err = tasks_init(&as_self.tasks);
+	if (err)
+		return core_error(err, "cannot read /proc/self/task: mount /proc");
+	as_self.stop = sys_eventfd();
+	if (as_self.stop < 0)
+		return core_error(as_self.stop,
+				  "cannot make an eventfd: raise RLIMIT_NOFILE");
+	return 0;
+}
+
+static int open_core(const struct hmm_attr *attr, struct hmm **out)
+{
+	struct core_attr core = {
+		.max_translations = attr->max_translations,
+		.wait_ms = attr->wait_ms,
+		.ops = &as_source_ops,
+		.source = &as_self,
+	};
+
+	if (sys_membarrier(MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED))
+		core.ops = &as_source_ops_no_barrier;
+	return core_create(&core, out);
+}
+
+static void close_parts(void)
+{
+	perf_close(&as_self.perf);
+	uffd_close(&as_self.uffd, &as_self.maps);
+	maps_fini(&as_self.maps);
+	pages_fini(&as_self.pages);
+	tasks_fini(&as_self.tasks);
+	if (as_self.stop >= 0)
+		sys_close(as_self.stop);
+	as_self.stop = -1;
+	watch_fini(&as_self.watch);
+}
+
+static int start_threads(struct hmm *hmm)
+{
+	int err = start_thread(&as_self.event_thread, "hmm-events", event_thread, &as_self);
+
+	if (err)
+		return err;
+	err = start_thread(&as_self.worker, "hmm-worker", worker_thread, hmm);
+	if (err)
+		stop_event_thread();
+	return err;
+}
+
+/* ---- users
+ * -------------------------------------------------------------------------------- */
+
+/*
+ * Counted first, looked at then: hmm_close() takes the pointer away first, and looks at the
+ * count then.
+ */
+struct hmm *as_hold(void)
+{
+	struct hmm *hmm;
+
+	if (as_busy || core_busy())
+		return NULL;
+	atomic_fetch_add(&as_self.users, 1);
+	hmm = atomic_load(&as_self.hmm);
+	if (hmm && core_dead(hmm))
+		hmm = NULL;
+	if (!hmm)
+		atomic_fetch_sub(&as_self.users, 1);
+	return hmm;
+}
+
+void as_drop(void)
+{
+	atomic_fetch_sub(&as_self.users, 1);
+}
+
+/* ---- fork
+ * ---------------------------------------------------------------------------------- */
+
+static void forget_fds(void)
+{
+	as_self.uffd.fd = as_self.maps.fd = as_self.pages.fd = as_self.tasks.fd =
+		as_self.stop = -1;
+	as_self.perf.nr_fds = as_self.perf.nr_rings = 0;
+}
+
+static void init_locks(void)
+{
+	pthread_mutex_init(&as_self.lock, NULL);
+	pthread_mutex_init(&as_self.maps.lock, NULL);
+	pthread_mutex_init(&as_self.tasks.lock, NULL);
+	pthread_mutex_init(&open_lock, NULL);
+}
+
+/*
+ * The child inherits descriptors of the parent's: closed, and never used. What lies in
+ * memory is left as it is, since the program may still ask the dead object. (The rings are
+ * not mapped in a child.) There is one thread now, and a lock may have been another's.
+ */
+static void forget_parent(void)
+{
+	int fds[] = {as_self.uffd.fd, as_self.maps.fd, as_self.pages.fd, as_self.tasks.fd,
+		     as_self.stop};
+
+	for (unsigned int i = 0; i < sizeof(fds) / sizeof(fds[0]); i++)
+		if (fds[i] >= 0)
+			sys_close(fds[i]);
+	for (unsigned int i = 0; i < as_self.perf.nr_fds; i++)
+		sys_close(as_self.perf.fds[i]);
+	forget_fds();
+	init_locks();
+	as_self.hmm = NULL;
+	as_self.users = 0;
+	as_busy = 0;
+}
+
+/* In prepare, and to its end: what this thread holds. */
+static __thread struct hmm *forking __attribute__((tls_model("initial-exec")));
+
+/*
+ * open_lock is not taken: a driver may fork while hmm_close() waits for it.
+ */
+static void fork_prepare(void)
+{
+	forking = as_hold();
+	if (forking)
+		core_fork_prepare(forking);
+}
+
+static void fork_parent(void)
+{
+	if (forking) {
+		core_fork_parent(forking);
+		as_drop();
+	}
+	forking = NULL;
+}
+
+static void fork_child(void)
+{
+	struct hmm *hmm = as_self.hmm;
+
+	forking = NULL;
+	if (hmm)
+		core_fork_child(hmm);
+	forget_parent();
+}
+
+static int register_fork(void)
+{
+	static bool done;
+
+	if (!done && pthread_atfork(fork_prepare, fork_parent, fork_child))
+		return core_error(-ENOMEM, "cannot register fork handlers: out of memory");
+	done = true;
+	return 0;
+}
+
+/* ---- open and close
+ * --------------------------------------------------------------------------- */
+
+static int check_attr(const struct hmm_attr *given, struct hmm_attr *out)
+{
+	*out = (struct hmm_attr){.size = sizeof(*out)};
+	if (given) {
+		if (given->size != sizeof(*given) || given->flags & ~FLAGS ||
+		    given->max_translations > MAX_TRANSLATIONS)
+			return core_error(-EINVAL,
+					  "struct hmm_attr: size must be %zu, flags of "
+					  "HMM_NO_..., max_translations at most %u",
+					  sizeof(*given), MAX_TRANSLATIONS);
+		*out = *given;
+	}
+	if (!out->max_translations)
+		out->max_translations = DEFAULT_TRANSLATIONS;
+	if (!out->wait_ms)
+		out->wait_ms = DEFAULT_WAIT_MS;
+	return 0;
+}
+
+static int open_perf(struct hmm *hmm, const struct hmm_attr *attr)
+{
+	if (attr->flags & HMM_NO_PERF) {
+		as_self.perf = (struct perf){.off = true};
+		return 0;
+	}
+	/* Without it, mprotect by a raw system call is not seen: hmm_features() says so. */
+	if (perf_open(&as_self.perf, &as_self.tasks))
+		return 0;
+	return perf_poll(&as_self.perf, hmm);
+}
+
+static int open_all(const struct hmm_attr *attr)
+{
+	struct hmm *hmm = NULL;
+	int err = register_fork();
+
+	if (err)
+		return err;
+	forget_fds();
+	err = watch_init(&as_self.watch);
+	if (err)
+		core_error(err, "cannot reserve the library's own memory: raise RLIMIT_AS");
+	if (!err)
+		err = open_uffd();
+	if (!err)
+		err = open_proc();
+	if (!err)
+		err = open_core(attr, &hmm);
+	if (!err)
+		err = open_perf(hmm, attr);
+	if (err)
+		goto err_parts;
+	as_self.hmm = hmm;
+	err = start_threads(hmm);
+	if (err)
+		goto err_core;
+	as_self.watch.live->open = !(attr->flags & HMM_NO_INTERPOSE);
+	opened = *attr;
+	return 0;
+
+err_core:
+	as_self.hmm = NULL;
+err_parts:
+	if (hmm)
+		core_destroy(hmm);
+	close_parts();
+	return err;
+}
+
+static bool same_attr(const struct hmm_attr *a, const struct hmm_attr *b)
+{
+	return a->flags == b->flags && a->max_translations == b->max_translations &&
+	       a->wait_ms == b->wait_ms;
+}
+
+static int open_locked(const struct hmm_attr *given, struct hmm **out)
+{
+	struct hmm_attr attr;
+	int err = check_attr(given, &attr);
+
+	if (err)
+		return err;
+	if (as_self.hmm && core_dead(as_self.hmm))
+		forget_parent(); /* a clone that ran no fork handlers */
+	if (as_self.hmm) {
+		if (given && !same_attr(&attr, &opened))
+			return core_error(-EBUSY, "the process has a struct hmm with other "
+						  "attributes: open it with NULL");
+		core_get(as_self.hmm);
+	} else {
+		err = open_all(&attr);
+	}
+	if (!err)
+		*out = as_self.hmm;
+	return err;
+}
+
+int hmm_open(const struct hmm_attr *given, struct hmm **out)
+{
+	int err;
+
+	pthread_mutex_lock(&open_lock);
+	err = open_locked(given, out);
+	pthread_mutex_unlock(&open_lock);
+	return err;
+}
+
+struct hmm *hmm_get(struct hmm *hmm)
+{
+	if (!core_dead(hmm))
+		core_get(hmm);
+	return hmm;
+}
+
+/*
+ * Interposed calls first: none begins any more, and those that go on end by themselves
+ * (the event thread still reads). Then the worker, whose end may raise an event. Then the
+ * event thread.
+ */
+static void close_all(struct hmm *hmm)
+{
+	const struct timespec pause = {.tv_nsec = 100000};
+
+	as_self.watch.live->open = false;
+	core_stop(hmm);
+	pthread_join(as_self.worker, NULL);
+	stop_event_thread();
+	as_self.hmm = NULL;
+	while (as_self.users)
+		clock_nanosleep(CLOCK_MONOTONIC, 0, &pause, NULL);
+	core_destroy(hmm);
+	close_parts();
+}
+
+void hmm_close(struct hmm *hmm)
+{
+	if (!hmm || core_dead(hmm))
+		return;
+	pthread_mutex_lock(&open_lock);
+	if (core_put(hmm))
+		close_all(hmm);
+	pthread_mutex_unlock(&open_lock);
+}

@@ -1,0 +1,76 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * What do the tests of the address-space side share? A driver that only remembers, so that
+ * what is looked at is the library, on real memory.
+ */
+#ifndef TEST_AS_H
+#define TEST_AS_H
+
+#include <hmm/driver.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define CHECK(what)                                                                      \
+	do {                                                                             \
+		if (!(what)) {                                                           \
+			fprintf(stderr, "%s:%d: %s: failed; last error: %s\n", __FILE__, \
+				__LINE__, #what, hmm_error());                           \
+			exit(1);                                                         \
+		}                                                                        \
+	} while (0)
+
+#define PAGE 4096ul
+
+static int plain_map(struct hmm_device *device, struct hmm_mapping *mapping)
+{
+	mapping->addr = mapping->start;
+	return 0;
+}
+
+static void plain_revoke(struct hmm_device *device, struct hmm_mapping *mapping)
+{
+}
+
+static const struct hmm_driver_ops plain_ops = {
+	.size = sizeof(plain_ops),
+	.map = plain_map,
+	.revoke = plain_revoke,
+};
+
+/* Pins what may be pinned: as drivers do that have the most to lose. */
+static const struct hmm_driver plain_driver = {
+	.size = sizeof(plain_driver),
+	.abi = HMM_DRIVER_ABI,
+	.name = "plain",
+	.license = "LGPL-2.1-or-later",
+	.ops = &plain_ops,
+	.modes = {HMM_MODE_PIN, HMM_MODE_DIRECT},
+	.nr_modes = 2,
+};
+
+struct plain {
+	struct hmm *hmm;
+	struct hmm_device *device;
+	struct hmm_mirror *mirror;
+};
+
+static inline void plain_open(struct plain *plain, uint32_t flags)
+{
+	struct hmm_attr attr = {.size = sizeof(attr), .flags = flags, .wait_ms = 5000};
+	struct hmm_mirror_attr mirror = {.size = sizeof(mirror)};
+
+	CHECK(hmm_open(&attr, &plain->hmm) == 0);
+	CHECK(hmm_device_register(plain->hmm, &plain_driver, NULL, &plain->device) == 0);
+	CHECK(hmm_mirror_create(plain->device, &mirror, &plain->mirror) == 0);
+}
+
+static inline void plain_close(struct plain *plain)
+{
+	CHECK(hmm_mirror_destroy(plain->mirror) == 0);
+	CHECK(hmm_device_unregister(plain->device) == 0);
+	hmm_close(plain->hmm);
+}
+
+#endif
