@@ -131,6 +131,7 @@ struct operation {
 	long result;         /* bytes moved or -errno */
 	unsigned char *out;  /* where what the device read from memory can be looked at */
 	uint64_t count, sum; /* OP_WALK: what the device found */
+	char error[160];     /* what is known about a negative result, or "" */
 };
 
 #define BUFFERS_MAX 16u
@@ -186,7 +187,7 @@ enum verdict {
 struct result {
 	enum verdict verdict;
 	char why[256];
-	char first[256]; /* the first thing that was wrong, in words */
+	char first[512]; /* the first thing that was wrong, in words */
 	const char *mode;
 	struct counts counts;
 };
@@ -203,7 +204,7 @@ struct user {
 	void *device;
 	unsigned int next_block;
 	struct counts counts;
-	char first[256]; /* the first thing that was wrong */
+	char first[512]; /* the first thing that was wrong */
 };
 
 /* Some operations on each of the buffers, at most BATCH, whose turn it is; and judge. */

@@ -344,7 +344,9 @@ static void ref_run(void *arg, struct operation *ops, unsigned int count)
 {
 	for (unsigned int i = 0; i < count; i++) {
 		ops[i].result = ref_operate(arg, &ops[i]);
-		if (ops[i].result == 0)
+		if (ops[i].result < 0)
+			snprintf(ops[i].error, sizeof(ops[i].error), "%s", hmm_error());
+		else
 			ops[i].result = (long)ops[i].len;
 	}
 }

@@ -69,8 +69,11 @@ static void note(struct user *user, uint64_t *counter, const struct operation *o
 					    "a walk through memory"};
 
 	if (!counts_wrong(&user->counts))
-		snprintf(user->first, sizeof(user->first), "%s, %s: %s (result %ld)",
-			 user->kind->title, names[op->what], what, op->result);
+		snprintf(user->first, sizeof(user->first),
+			 "%s%s, %s of %zu bytes at %p: %s (result %ld%s%s)",
+			 user->kind->title, op->buffer->racing ? ", racing" : "",
+			 names[op->what], op->len, (void *)(op->buffer->addr + op->from),
+			 what, op->result, op->error[0] ? ": " : "", op->error);
 	++*counter;
 }
 
