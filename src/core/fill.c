@@ -144,6 +144,7 @@ static void extend(struct attempt *a, enum hmm_mode mode)
 	struct request *r = a->request;
 	const struct hmm_mirror *mirror = r->mirror;
 	uint64_t page = page_size(), granule = mirror->granule;
+	uint64_t max = mirror->device->driver->max_map;
 	uint64_t direct = sooner(mirror->device->driver->max_direct,
 				 (uint64_t)PAGES_MAX << mirror->hmm->page_shift);
 
@@ -164,6 +165,10 @@ static void extend(struct attempt *a, enum hmm_mode mode)
 	}
 	a->start = sooner(a->start, r->start);
 	a->end = later(a->end, r->stop);
+	if (mode == HMM_MODE_PIN && max && a->end - a->start > max) {
+		a->start = r->start;
+		a->end = r->stop;
+	}
 }
 
 /* Room for the pin under the mirror's limit; evicts. */
@@ -205,10 +210,6 @@ static bool mode_possible(struct attempt *a, enum hmm_mode mode)
 		if (a->special || !a->pinnable)
 			return false;
 		extend(a, mode);
-		if (max && a->end - a->start > max) {
-			a->start = a->request->start;
-			a->end = a->request->stop;
-		}
 		if (max && a->end - a->start > max) {
 			a->why = "longer than the device pins at a time";
 			return false;

@@ -203,7 +203,7 @@ static void ref_peek(void *ctx, const void *at, size_t len)
 		.peek = ref_peek,                  \
 	}
 
-REF_DEVICE(ref, "ref", REF_PLAIN);
+REF_DEVICE(exact, "ref", REF_PLAIN);
 REF_DEVICE(stage, "stage", REF_STAGE);
 REF_DEVICE(slow, "slow", REF_SLOW);
 
@@ -322,5 +322,5 @@ static const struct device device_uring = {
 	.peek = uring_peek,
 };
 
-const struct device *const devices[] = {&device_ref,   &device_stage, &device_slow,
+const struct device *const devices[] = {&device_exact,   &device_stage, &device_slow,
 					&device_uring, &device_cpu,   NULL};

@@ -1,0 +1,106 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * The question this file answers: what does io_uring offer on this machine, and how does
+ * one get what it does not?
+ */
+#include "internal.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/resource.h>
+
+struct list {
+	struct hmm_feature *features;
+	unsigned int max, nr;
+};
+
+/* @reason NULL: it is on. */
+static void add(struct list *list, const char *name, const char *detail, const char *reason,
+		const char *remedy)
+{
+	struct hmm_feature *f = &list->features[list->nr];
+
+	if (list->nr++ >= list->max)
+		return;
+	memset(f, 0, sizeof(*f));
+	f->group = "driver";
+	f->name = name;
+	f->state = reason ? HMM_FEATURE_MISSING : HMM_FEATURE_ON;
+	snprintf(f->detail, sizeof(f->detail), "%s", detail);
+	if (reason) {
+		snprintf(f->reason, sizeof(f->reason), "%s", reason);
+		snprintf(f->remedy, sizeof(f->remedy), "%s", remedy);
+	}
+}
+
+static const char *ring_remedy(int err)
+{
+	switch (err) {
+	case -EPERM:
+		return "as root: sysctl kernel.io_uring_disabled=0 (in a container: its "
+		       "seccomp profile must allow io_uring)";
+	case -ENOSYS:
+		return "a kernel with CONFIG_IO_URING, 5.13 or newer, and no seccomp "
+		       "filter "
+		       "against it";
+	default:
+		return "free memory, or raise RLIMIT_NOFILE or RLIMIT_MEMLOCK";
+	}
+}
+
+static void add_pin(struct list *list, int table_err)
+{
+	struct rlimit limit = {0};
+	char detail[160];
+
+	getrlimit(RLIMIT_MEMLOCK, &limit);
+	if (limit.rlim_cur == RLIM_INFINITY)
+		snprintf(detail, sizeof(detail),
+			 "16,384 fixed buffers a ring, of 1 GiB at most");
+	else
+		snprintf(detail, sizeof(detail),
+			 "16,384 fixed buffers a ring, of 1 GiB at most; without "
+			 "CAP_IPC_LOCK %llu KiB pinned in all (RLIMIT_MEMLOCK)",
+			 (unsigned long long)limit.rlim_cur / 1024);
+	add(list, "uring pin", detail,
+	    table_err ? "the ring takes no table of fixed buffers that changes" : NULL,
+	    "Linux 5.13 or newer; until then operations are plain");
+}
+
+static void add_opcodes(struct list *list, struct io_uring *ring)
+{
+	struct io_uring_probe *probe = io_uring_get_probe_ring(ring);
+	bool vectored = probe && io_uring_opcode_supported(probe, OP_READV_FIXED);
+	bool zerocopy = probe && io_uring_opcode_supported(probe, IORING_OP_SEND_ZC);
+
+	if (probe)
+		io_uring_free_probe(probe);
+	add(list, "uring vectored pin", "readv and writev on fixed buffers",
+	    vectored ? NULL : "the kernel has no vectored operations on fixed buffers",
+	    "Linux 6.15 or newer; until then these are plain");
+	add(list, "uring zero-copy send", "send_zc from fixed buffers",
+	    zerocopy ? NULL : "the kernel has no zero-copy send", "Linux 6.0 or newer");
+}
+
+int hmm_uring_features(struct hmm_feature *features, unsigned int max)
+{
+	struct list list = {.features = features, .max = max};
+	struct io_uring ring;
+	struct uring_slots slots;
+	uint16_t room[2];
+	int err = io_uring_queue_init(2, &ring, 0);
+
+	add(&list, "uring", "io_uring on any pointer: fixed buffers, or plain operations",
+	    err ? strerror(-err) : NULL, ring_remedy(err));
+	if (err)
+		return list.nr;
+	slots = (struct uring_slots){.free = room, .deferred = room + 1};
+	err = uring_slots_init(&slots, ring.ring_fd, 1);
+	if (!err)
+		uring_slots_fini(&slots);
+	add_pin(&list, err);
+	add_opcodes(&list, &ring);
+	io_uring_queue_exit(&ring);
+	return list.nr;
+}

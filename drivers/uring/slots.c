@@ -1,0 +1,178 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * The question this file answers: which fixed buffer of the ring holds which memory?
+ *
+ * A slot is free, or holds one mapping from uring_slots_map() to uring_slots_release(),
+ * which the core calls when no operation names the slot any more (hard rule 6). Clearing it
+ * unpins the pages. A ring with IORING_SETUP_SINGLE_ISSUER takes table changes from its own
+ * thread only: what another thread releases waits in `deferred` until that thread next
+ * submits, reaps or maps.
+ *
+ * The table is changed through a descriptor of our own: the application may close its
+ * ring first, or have registered its descriptor, which is then good in one thread only.
+ */
+#include "internal.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+static int slot_update(const struct uring_slots *slots, uint32_t slot, void *start,
+		       size_t len)
+{
+	struct iovec iov = {.iov_base = start, .iov_len = len};
+	uint64_t tag = 0;
+	struct io_uring_rsrc_update2 update = {
+		.offset = slot,
+		.data = (uintptr_t)&iov,
+		.tags = (uintptr_t)&tag,
+		.nr = 1,
+	};
+	int ret;
+
+	ret = io_uring_register(slots->fd, IORING_REGISTER_BUFFERS_UPDATE, &update,
+				sizeof(update));
+	return ret < 0 ? ret : 0;
+}
+
+static void push_free(struct uring_slots *slots, uint32_t slot)
+{
+	slots->free[slots->nr_free++] = slot;
+}
+
+static void clear_deferred_locked(struct uring_slots *slots)
+{
+	uint32_t n = atomic_load(&slots->waiting);
+
+	while (n && slot_update(slots, slots->deferred[n - 1], NULL, 0) == 0)
+		push_free(slots, slots->deferred[--n]);
+	atomic_store(&slots->waiting, n);
+}
+
+void uring_slots_clear_deferred(struct uring_slots *slots)
+{
+	pthread_mutex_lock(&slots->lock);
+	clear_deferred_locked(slots);
+	pthread_mutex_unlock(&slots->lock);
+}
+
+static int take_slot(struct uring_slots *slots, uint32_t *slot)
+{
+	int ret = 0;
+
+	pthread_mutex_lock(&slots->lock);
+	clear_deferred_locked(slots);
+	if (slots->nr_free)
+		*slot = slots->free[--slots->nr_free];
+	else
+		ret = -ENOSPC;
+	pthread_mutex_unlock(&slots->lock);
+	return ret;
+}
+
+static void give_slot(struct uring_slots *slots, uint32_t slot)
+{
+	pthread_mutex_lock(&slots->lock);
+	push_free(slots, slot);
+	pthread_mutex_unlock(&slots->lock);
+}
+
+/*
+ * -ENOSPC no slot, -ENOMEM RLIMIT_MEMLOCK: the core evicts something and comes again.
+ * -EOPNOTSUPP everything else that the kernel does not take: read-only memory and files
+ * (EFAULT), DAX (EOPNOTSUPP), another thread's ring (EEXIST): plain operations do.
+ */
+int uring_slots_map(struct uring_slots *slots, void *start, size_t len, uint32_t *slot)
+{
+	uint32_t new;
+	int ret = take_slot(slots, &new);
+
+	if (ret)
+		return ret;
+	ret = slot_update(slots, new, start, len);
+	if (ret) {
+		give_slot(slots, new);
+		return ret == -ENOMEM ? -ENOMEM : -EOPNOTSUPP;
+	}
+	*slot = new;
+	return 0;
+}
+
+void uring_slots_release(struct uring_slots *slots, uint32_t slot)
+{
+	int ret = slot_update(slots, slot, NULL, 0);
+	uint32_t n;
+
+	pthread_mutex_lock(&slots->lock);
+	n = atomic_load(&slots->waiting);
+	if (ret) {
+		slots->deferred[n] = slot;
+		atomic_store(&slots->waiting, n + 1);
+	} else {
+		push_free(slots, slot);
+	}
+	pthread_mutex_unlock(&slots->lock);
+}
+
+uint32_t uring_slots_used(struct uring_slots *slots)
+{
+	uint32_t used;
+
+	pthread_mutex_lock(&slots->lock);
+	used = slots->nr - slots->nr_free;
+	pthread_mutex_unlock(&slots->lock);
+	return used;
+}
+
+/* A table of empty slots; kernels 5.13 to 5.18 take it as a list of empty buffers. */
+static int register_table(int fd, uint32_t nr)
+{
+	struct io_uring_rsrc_register sparse = {.nr = nr,
+						.flags = IORING_RSRC_REGISTER_SPARSE};
+	struct io_uring_rsrc_register listed = {.nr = nr};
+	struct iovec *none;
+	int ret;
+
+	ret = io_uring_register(fd, IORING_REGISTER_BUFFERS2, &sparse, sizeof(sparse));
+	if (ret != -EINVAL)
+		return ret;
+	none = calloc(nr, sizeof(*none) + sizeof(uint64_t));
+	if (!none)
+		return -ENOMEM;
+	listed.data = (uintptr_t)none;
+	listed.tags = (uintptr_t)(none + nr);
+	ret = io_uring_register(fd, IORING_REGISTER_BUFFERS2, &listed, sizeof(listed));
+	free(none);
+	return ret;
+}
+
+/* The arrays are the caller's. nr 0: no table, only the descriptor. */
+int uring_slots_init(struct uring_slots *slots, int ring_fd, uint32_t nr)
+{
+	int ret = 0;
+
+	slots->fd = fcntl(ring_fd, F_DUPFD_CLOEXEC, 3);
+	if (slots->fd < 0)
+		return -errno;
+	if (nr)
+		ret = register_table(slots->fd, nr);
+	if (ret) {
+		close(slots->fd);
+		return ret;
+	}
+	pthread_mutex_init(&slots->lock, NULL);
+	slots->nr = nr;
+	while (nr)
+		push_free(slots, --nr);
+	return 0;
+}
+
+void uring_slots_fini(struct uring_slots *slots)
+{
+	uring_slots_clear_deferred(slots);
+	if (slots->nr)
+		io_uring_register(slots->fd, IORING_UNREGISTER_BUFFERS, NULL, 0);
+	close(slots->fd);
+	pthread_mutex_destroy(&slots->lock);
+}
