@@ -163,6 +163,7 @@ int uffd_open(struct uffd *uffd, const char **why);
 void uffd_close(struct uffd *uffd, struct maps *maps);
 int uffd_register(struct uffd *uffd, uint64_t start, uint64_t end);
 int uffd_unregister(struct uffd *uffd, uint64_t start, uint64_t end);
+void uffd_unregister_going(struct uffd *uffd, uint64_t start, uint64_t end);
 
 /* ---- tasks.c: which threads are there? -------------------------------------------------
  */
@@ -245,8 +246,9 @@ void as_drop(void);
 /* source.c: the table that the core calls. */
 extern HIDDEN const struct source_ops as_source_ops, as_source_ops_no_barrier;
 int as_arm(struct as *as, uint64_t start, uint64_t end);
-/* Watch [start, end) no more: what was registered raises no event from now on. */
-void as_disarm(struct as *as, uint64_t start, uint64_t end);
+/* Watch [start, end) no more: what was registered raises no event from now on. Is it about
+ * to be unmapped? */
+void as_disarm(struct as *as, uint64_t start, uint64_t end, bool going);
 
 /* events.c */
 void *event_thread(void *as);

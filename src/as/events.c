@@ -12,6 +12,7 @@
 
 #include "as/as.h"
 #include "sys/sys.h"
+#include "util/arena.h"
 #include "util/debug.h"
 
 #define BATCH 16
@@ -35,6 +36,26 @@ static void moved(struct as *as, uint64_t from, uint64_t to, uint64_t len)
 	as_unlock(&as->lock);
 }
 
+/*
+ * A missing page, in a range that another thread is about to unmap (see
+ * uffd_unregister_going). It may have been mapped and armed anew since: so everybody is
+ * told that it is gone, and asks again.
+ */
+static void let_pass(struct as *as, uint64_t addr)
+{
+	struct as_mapping mapping;
+
+	addr &= ~((uint64_t)page_size() - 1);
+	if (maps_find(&as->maps, addr, &mapping))
+		mapping = (struct as_mapping){.start = addr, .end = addr + page_size()};
+	change_event(as->hmm, CHANGE_GONE, mapping.start, mapping.end);
+	as_lock(&as->lock);
+	watch_del_locked(&as->watch, mapping.start, mapping.end);
+	while (uffd_unregister(&as->uffd, mapping.start, mapping.end) == -ENOMEM)
+		;
+	as_unlock(&as->lock);
+}
+
 static void tell(struct as *as, const struct uffd_msg *msg)
 {
 	struct hmm *hmm = as->hmm;
@@ -52,6 +73,9 @@ static void tell(struct as *as, const struct uffd_msg *msg)
 	case UFFD_EVENT_REMOVE:
 		change_event(hmm, CHANGE_REMOVING, msg->arg.remove.start,
 			     msg->arg.remove.end);
+		break;
+	case UFFD_EVENT_PAGEFAULT:
+		let_pass(as, msg->arg.pagefault.address);
 		break;
 	}
 }

@@ -28,13 +28,13 @@ void interpose_begin_slow(struct op *op, uint64_t start, uint64_t end, enum how 
 
 	if (!hmm)
 		return;
-	if (how == UNMAPS && !watched(start, end)) {
+	if (how <= DISCARDS && !watched(start, end)) {
 		as_drop();
 		return;
 	}
 	change_begin(hmm, &op->change, start, end);
 	if (how != ALTERS)
-		as_disarm(&as_self, start, end);
+		as_disarm(&as_self, start, end, how == UNMAPS);
 	core_count(hmm, COUNT_INTERPOSED);
 	op->hmm = hmm;
 }

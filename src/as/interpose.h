@@ -38,6 +38,7 @@
 
 enum how {
 	UNMAPS,   /* events would tell: only what is watched, which is disarmed */
+	DISCARDS, /* the same, and the range stays mapped, or may */
 	REPLACES, /* no event would tell: always; and disarmed */
 	ALTERS    /* no event would tell: always */
 };
@@ -64,7 +65,9 @@ static inline void interpose_begin(struct op *op, uint64_t start, uint64_t end,
 	op->hmm = NULL;
 	if (!live || !atomic_load_explicit(&live->open, memory_order_relaxed))
 		return;
-	if (start >= end || (how == UNMAPS && !watch_maybe(live, start, end)))
+	if (start >= end || start % 4096) /* the kernel refuses it, or does nothing */
+		return;
+	if (how <= DISCARDS && !watch_maybe(live, start, end))
 		return;
 	interpose_begin_slow(op, start, end, how);
 }

@@ -36,7 +36,7 @@ static void *map(void *addr, size_t len, int prot, int flags, int fd, off_t offs
 	long ret;
 
 	if (flags & MAP_FIXED)
-		interpose_begin(&op, ADDR(addr), page_up(ADDR(addr) + len), UNMAPS);
+		interpose_begin(&op, ADDR(addr), page_up(ADDR(addr) + len), DISCARDS);
 	ret = raw6(SYS_mmap, (long)addr, (long)len, prot, flags, fd, offset);
 	interpose_end(&op);
 	return (void *)interpose_result(ret);
@@ -64,9 +64,9 @@ INTERPOSED void *mremap(void *addr, size_t old_len, size_t new_len, int flags, .
 		to = va_arg(args, void *);
 		va_end(args);
 	}
-	interpose_begin(&op, ADDR(addr), page_up(ADDR(addr) + old_len), UNMAPS);
+	interpose_begin(&op, ADDR(addr), page_up(ADDR(addr) + old_len), DISCARDS);
 	if (flags & MREMAP_FIXED)
-		interpose_begin(&target, ADDR(to), page_up(ADDR(to) + new_len), UNMAPS);
+		interpose_begin(&target, ADDR(to), page_up(ADDR(to) + new_len), DISCARDS);
 	ret = raw5(SYS_mremap, (long)addr, (long)old_len, (long)new_len, flags, (long)to);
 	interpose_end(&target);
 	interpose_end(&op);
@@ -125,7 +125,7 @@ static void begin_advice(struct op *op, const void *addr, size_t len, int advice
 {
 	op->hmm = NULL;
 	if (removes(advice))
-		interpose_begin(op, ADDR(addr), page_up(ADDR(addr) + len), UNMAPS);
+		interpose_begin(op, ADDR(addr), page_up(ADDR(addr) + len), DISCARDS);
 	else if (advice == K_MADV_GUARD_INSTALL)
 		interpose_begin(op, ADDR(addr), page_up(ADDR(addr) + len), ALTERS);
 }

@@ -86,14 +86,17 @@ int as_arm(struct as *as, uint64_t start, uint64_t end)
  * The set first: should the kernel refuse (no room to split a mapping), an event comes,
  * which is just as right.
  */
-void as_disarm(struct as *as, uint64_t start, uint64_t end)
+void as_disarm(struct as *as, uint64_t start, uint64_t end, bool going)
 {
 	uint64_t from = start, to = end, ino;
 
 	as_lock(&as->lock);
 	while (watch_piece_locked(&as->watch, &from, &to, &ino)) {
 		watch_del_locked(&as->watch, from, to);
-		uffd_unregister(&as->uffd, from, to);
+		if (going)
+			uffd_unregister_going(&as->uffd, from, to);
+		else
+			uffd_unregister(&as->uffd, from, to);
 		from = to;
 		to = end;
 	}
