@@ -9,8 +9,8 @@
  * invalid (the pair is: count, then state | state, barrier, then counts). Without such a
  * barrier (source_ops.barrier is NULL) we use a fence of our own.
  *
- * A count on a slot that turns out to be another's, or free, is taken back; meanwhile it
- * can only delay a release.
+ * A count on a slot that turns out to be another's, or free, is taken back: it delays a
+ * release at most.
  */
 #include <errno.h>
 
@@ -64,6 +64,28 @@ static inline void fill_in(struct hmm *hmm, struct slot *slot, uint32_t n, uint3
 	out->opaque[1] = 0;
 }
 
+/*
+ * A reference was counted in vain. A releaser may have seen it and set the slot aside for
+ * its holder: then nobody but us would bring it back. (As in hmm_translation_put().)
+ */
+static __attribute__((noinline)) void count_back(struct hmm *hmm, uint32_t n)
+{
+	uint32_t state;
+
+	count_add(&self.counts[n], (uint32_t)-1);
+	count_fence(hmm);
+	state = __atomic_load_n(&hmm->slots[n].state, __ATOMIC_ACQUIRE);
+	if (state & SLOT_VALID || !(state & (SLOT_QUEUED | SLOT_HELD)))
+		return;
+	if (core_busy()) {
+		release_put_locked(hmm, n);
+		return;
+	}
+	core_lock(hmm);
+	release_put_locked(hmm, n);
+	core_unlock(hmm);
+}
+
 bool hit(struct hmm_mirror *mirror, uint64_t start, uint64_t end, unsigned int access,
 	 struct hmm_translation *out)
 {
@@ -94,7 +116,7 @@ bool hit(struct hmm_mirror *mirror, uint64_t start, uint64_t end, unsigned int a
 					fill_in(hmm, &hmm->slots[n], n, state, start, out);
 					return true;
 				}
-				count_add(&self.counts[n], (uint32_t)-1);
+				count_back(hmm, n);
 			}
 			if (likely(!index_passed(bucket)))
 				break;
@@ -189,9 +211,12 @@ static __attribute__((noinline)) int put_slowly(struct hmm_mirror *mirror,
 
 	if (state & SLOT_STAGE)
 		err = stage_put(mirror, translation);
+	/* Revoked while it is still ours: once it is not, the slot may be another's. */
+	core_lock(hmm);
+	if (__atomic_load_n(&hmm->slots[n].state, __ATOMIC_RELAXED) & SLOT_VALID)
+		slot_revoke_locked(hmm, n);
 	count_add(&self.counts[n], (uint32_t)-1);
 	count_fence(hmm);
-	core_lock(hmm);
 	release_put_locked(hmm, n);
 	core_unlock(hmm);
 	return err;

@@ -64,18 +64,15 @@ void release_push_locked(struct hmm *hmm, uint32_t n, bool wake)
 	}
 }
 
-/* A reference was given back to a slot that is revoked, or that ends with it. */
+/* A reference was given back to a slot that was not valid (any more) just now. */
 void release_put_locked(struct hmm *hmm, uint32_t n)
 {
 	struct slot *slot = &hmm->slots[n];
 
-	if (slot->state & SLOT_VALID) {
-		if (slot->state & SLOT_ONCE)
-			slot_revoke_locked(hmm, n);
-	} else if (slot->state & SLOT_HELD) {
+	if (slot->state & SLOT_HELD) {
 		list_del(hmm, &hmm->held, n);
 		release_push_locked(hmm, n, true);
-	} else {
+	} else if (slot->state & SLOT_QUEUED) {
 		flag(slot, SLOT_AGAIN, 0);
 	}
 }
