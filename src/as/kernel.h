@@ -43,6 +43,7 @@ struct k_page_region {
 #define K_PAGE_IS_WRITTEN   (1ull << 1)
 #define K_PAGE_IS_FILE      (1ull << 2)
 #define K_PAGE_IS_PRESENT   (1ull << 3)
+#define K_PAGE_IS_SWAPPED   (1ull << 4)
 #define K_PAGE_IS_PFNZERO   (1ull << 5)
 #define K_PAGE_IS_HUGE      (1ull << 6)
 

@@ -186,12 +186,25 @@ int pages_scan(struct pages *pages, struct maps *maps, uint64_t start, uint64_t 
 
 int pages_present(struct pages *pages, uint64_t addr)
 {
-	uint64_t entry;
-	long got = sys_pread(pages->fd, &entry, sizeof(entry), addr / page_size() * 8);
+	struct k_page_region region;
+	struct k_pm_scan_arg arg = {
+		.size = sizeof(arg),
+		.start = addr,
+		.end = addr + page_size(),
+		.vec = (uintptr_t)&region,
+		.vec_len = 1,
+		.category_mask = K_PAGE_IS_WPALLOWED, /* watched by a userfaultfd: ours */
+		.return_mask = K_PAGE_IS_WPALLOWED | K_PAGE_IS_PRESENT | K_PAGE_IS_SWAPPED,
+	};
+	int nr;
 
-	if (got != sizeof(entry))
-		return got < 0 ? (int)got : -EIO;
-	return entry & (K_PM_PRESENT | K_PM_SWAPPED) ? 1 : 0;
+	/* The older interface does not tell a watched mapping from another. */
+	if (!pages->scan)
+		return -EOPNOTSUPP;
+	nr = sys_ioctl(pages->fd, K_PAGEMAP_SCAN, &arg);
+	if (nr < 1)
+		return nr < 0 ? nr : -ENOENT;
+	return region.categories & (K_PAGE_IS_PRESENT | K_PAGE_IS_SWAPPED) ? 1 : 0;
 }
 
 /* MADV_POPULATE_... says ENOMEM for a hole and for no memory; the maps tell which. */

@@ -45,11 +45,13 @@ static int arm_mapping(struct as *as, const struct as_mapping *mapping)
 	struct as_mapping now;
 	int err;
 
+	change_arm_begin(as->hmm, mapping->start, mapping->end);
 	as_lock(&as->lock);
 	err = uffd_register(&as->uffd, mapping->start, mapping->end);
 	if (!err)
 		err = add_what_is_there_locked(as, mapping->start, mapping->end);
 	as_unlock(&as->lock);
+	change_arm_end(as->hmm);
 	if (err != -EINVAL && err != -EPERM && err != -ENOMEM)
 		return err;
 	if (maps_find(&as->maps, mapping->start, &now) || now.start != mapping->start ||

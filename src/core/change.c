@@ -166,6 +166,21 @@ void change_event(struct hmm *hmm, enum change_kind kind, uint64_t start, uint64
 	core_count(hmm, COUNT_EVENTS);
 }
 
+void change_arm_begin(struct hmm *hmm, uint64_t start, uint64_t end)
+{
+	core_lock(hmm);
+	hmm->arming++;
+	closed_void_probes_locked(hmm, start, end);
+	core_unlock(hmm);
+}
+
+void change_arm_end(struct hmm *hmm)
+{
+	core_lock(hmm);
+	hmm->arming--;
+	core_unlock(hmm);
+}
+
 void change_unmark(struct hmm *hmm)
 {
 	core_lock(hmm);

@@ -6,11 +6,13 @@
  * nothing tells when they have gone. A page pinned in between would be the old one. So
  * the range is closed to pins until there is proof:
  *
- *   - A page that a pinned translation covered at the event (so it was there) is seen
+ *   - A page that a pinned translation covered, and that was there at the event, is seen
  *     absent: the removal has passed it. Removals go upwards, so all that lies below is
  *     over too. This holds only if nothing else can have removed that page: any other
- *     change of the range voids the probe. A page that was absent to begin with proves
- *     nothing.
+ *     change of the range voids the probe. So does a mapping that begins to be watched
+ *     there: it may stand where another was unmapped, with the event still unread. (One
+ *     that is not watched, or a hole, is no answer: see source_ops.present.) A page that
+ *     was absent to begin with proves nothing.
  *   - No thread of the process is in a removing system call that it was in at the event
  *     (source_ops.changers_done).
  *
@@ -34,6 +36,14 @@ static void close_everything(struct hmm *hmm, uint64_t now)
 	hmm->nr_closed = 1;
 }
 
+static uint64_t usable_probe(struct hmm *hmm, uint64_t end)
+{
+	uint64_t probe = end - page_size();
+
+	return end && !hmm->arming && hmm->ops->present(hmm->source, probe) == 1 ? probe
+										 : 0;
+}
+
 void closed_add_locked(struct hmm *hmm, uint64_t start, uint64_t end, uint64_t probe_end)
 {
 	uint64_t now = hmm->ops->now(hmm->source);
@@ -48,7 +58,7 @@ void closed_add_locked(struct hmm *hmm, uint64_t start, uint64_t end, uint64_t p
 	hmm->closed[hmm->nr_closed++] = (struct closed){
 		.start = start,
 		.end = end,
-		.probe = probe_end ? probe_end - page_size() : 0,
+		.probe = usable_probe(hmm, probe_end),
 		.since = now,
 	};
 }

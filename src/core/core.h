@@ -171,6 +171,7 @@ struct hmm {
 
 	struct closed closed[CLOSED_MAX];
 	uint32_t nr_closed;
+	uint32_t arming;      /* threads between change_arm_begin() and end */
 	uint64_t closed_next; /* when changers_done() may be asked again */
 	uint64_t closed_wait;
 

@@ -56,7 +56,11 @@ struct source_ops {
 	int (*copy_in)(void *source, void *to, uint64_t from, size_t len);
 	int (*copy_out)(void *source, uint64_t to, const void *from, size_t len);
 
-	/* [locked] Is the page there? 1, 0, or -errno when that cannot be told. */
+	/*
+	 * [locked] Is the page there, in a mapping that is watched? 1, 0, or -errno when
+	 * that cannot be told: an unwatched mapping may have taken the place of another
+	 * just now, and a hole too.
+	 */
 	int (*present)(void *source, uint64_t addr);
 
 	/*
@@ -99,6 +103,13 @@ enum change_kind {
 void change_mark(struct hmm *hmm);
 void change_event(struct hmm *hmm, enum change_kind kind, uint64_t start, uint64_t end);
 void change_unmark(struct hmm *hmm);
+
+/*
+ * Around the start of watching mappings in [start, end), unlocked: until the event of an
+ * unmapping has been read, watched memory there may be the next mapping's already.
+ */
+void change_arm_begin(struct hmm *hmm, uint64_t start, uint64_t end);
+void change_arm_end(struct hmm *hmm);
 
 /* [locked, from source_ops.drain] A change that is over was found in a record. */
 void change_seen(struct hmm *hmm, uint64_t start, uint64_t end);
