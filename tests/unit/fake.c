@@ -45,6 +45,11 @@ static bool inside(uint64_t addr)
 
 /* ---- the source ------------------------------------------------------------------ */
 
+static bool same_mapping(const struct fake_page *a, const struct fake_page *b)
+{
+	return a->id == b->id && a->access == b->access && a->pinnable == b->pinnable;
+}
+
 static int find(void *source, uint64_t addr, struct source_mapping *out)
 {
 	struct fake *f = source;
@@ -59,9 +64,10 @@ static int find(void *source, uint64_t addr, struct source_mapping *out)
 	f->on_look = NULL;
 	f->finds++;
 	p = page_of(addr);
-	for (low = p; low && f->pages[low - 1].id == f->pages[p].id; low--)
+	for (low = p; low && same_mapping(&f->pages[low - 1], &f->pages[p]); low--)
 		;
-	for (high = p + 1; high < FAKE_PAGES && f->pages[high].id == f->pages[p].id; high++)
+	for (high = p + 1; high < FAKE_PAGES && same_mapping(&f->pages[high], &f->pages[p]);
+	     high++)
 		;
 	*out = (struct source_mapping){
 		.start = fake_addr(low),
@@ -79,18 +85,31 @@ static int find(void *source, uint64_t addr, struct source_mapping *out)
 	return hole ? -ENOENT : 0;
 }
 
-/* Whole mappings are armed, as src/as does. */
-static int arm_page(struct fake *f, struct fake_page *page)
+static int can_arm(const struct fake_page *page)
 {
 	if (!page->id)
 		return -EFAULT;
 	if (page->foreign)
 		return -EBUSY;
-	if (page->unwatchable)
-		return -EOPNOTSUPP;
+	return page->unwatchable ? -EOPNOTSUPP : 0;
+}
+
+/* Whole mappings are armed, as src/as does. */
+static void arm_page(struct fake *f, const struct fake_page *page)
+{
 	for (unsigned int i = 0; i < FAKE_PAGES; i++)
 		f->pages[i].armed |= f->pages[i].id == page->id;
-	return 0;
+}
+
+static bool armed_already(struct fake *f, uint64_t start, uint64_t end)
+{
+	bool armed = true;
+
+	pthread_mutex_lock(&f->lock);
+	for (uint64_t a = start; armed && a < end; a += FAKE_PAGE)
+		armed = inside(a) && f->pages[page_of(a)].armed;
+	pthread_mutex_unlock(&f->lock);
+	return armed;
 }
 
 static int arm(void *source, uint64_t start, uint64_t end)
@@ -99,11 +118,18 @@ static int arm(void *source, uint64_t start, uint64_t end)
 	int err = f->arm_error;
 
 	CHECK(!core_busy());
+	if (!err && armed_already(f, start, end))
+		return 0;
+	change_arm_begin(f->hmm, FAKE_BASE, fake_addr(FAKE_PAGES));
 	pthread_mutex_lock(&f->lock);
 	f->arms++;
-	for (uint64_t a = start; !err && a < end; a += FAKE_PAGE)
-		err = inside(a) ? arm_page(f, &f->pages[page_of(a)]) : -EFAULT;
+	for (uint64_t a = start; !err && a < end; a += FAKE_PAGE) {
+		err = inside(a) ? can_arm(&f->pages[page_of(a)]) : -EFAULT;
+		if (!err)
+			arm_page(f, &f->pages[page_of(a)]);
+	}
 	pthread_mutex_unlock(&f->lock);
+	change_arm_end(f->hmm);
 	return err;
 }
 
@@ -195,8 +221,10 @@ static int present(void *source, uint64_t addr)
 	pthread_mutex_lock(&f->lock);
 	f->presents++;
 	ret = f->present_error;
+	if (!ret && !(inside(addr) && f->pages[page_of(addr)].armed))
+		ret = -ENOENT;
 	if (!ret)
-		ret = inside(addr) && f->pages[page_of(addr)].frame;
+		ret = f->pages[page_of(addr)].frame != 0;
 	pthread_mutex_unlock(&f->lock);
 	return ret;
 }
@@ -409,13 +437,16 @@ static void set_pages(struct fake *f, unsigned int page, unsigned int n,
 	}
 }
 
-/* The change has returned: what comes now is newer than anything that was there. */
-static void returned(struct fake *f, unsigned int page, unsigned int n)
+/*
+ * The change has returned: who begins now sees memory that came after the old one went,
+ * when base[i] was the newest frame.
+ */
+static void returned(struct fake *f, unsigned int page, unsigned int n,
+		     const uint64_t *base)
 {
-	uint64_t next = atomic_load(&f->next_frame) + 1;
-
-	for (unsigned int i = page; i < page + n; i++)
-		atomic_store(&f->pages[i].floor, next);
+	for (unsigned int i = 0; i < n; i++)
+		if (atomic_load(&f->pages[page + i].floor) <= base[i])
+			atomic_store(&f->pages[page + i].floor, base[i] + 1);
 }
 
 void fake_map(struct fake *f, unsigned int page, unsigned int n, unsigned int access,
@@ -473,28 +504,48 @@ static void post(struct fake *f, enum fake_event_kind kind, unsigned int page,
 		pthread_cond_wait(&f->read, &f->lock);
 }
 
+/* As a perf ring: a record, then its head moves. Too many: one that covers everything. */
+static void record(struct fake *f, unsigned int page, unsigned int n)
+{
+	if (f->nr_records == 64) {
+		f->nr_records = page = 0;
+		n = FAKE_PAGES;
+	}
+	f->records[f->nr_records].start = fake_addr(page);
+	f->records[f->nr_records++].end = fake_addr(page + n);
+	__atomic_fetch_add(&f->poll_word, 1, __ATOMIC_RELEASE);
+}
+
+/*
+ * What is mapped makes a record even where nothing was watched: the addresses may be those
+ * of an unmapping that was not read about yet, by a thread that waits for that.
+ */
+static void replace(struct fake *f, unsigned int page, unsigned int n, unsigned int access,
+		    bool mapped, bool event)
+{
+	uint64_t base[FAKE_PAGES];
+
+	pthread_mutex_lock(&f->lock);
+	bool tell = event && any_armed(f, page, n);
+	for (unsigned int i = 0; i < n; i++)
+		base[i] = f->next_frame;
+	set_pages(f, page, n, access, mapped, mapped);
+	if (mapped && event)
+		record(f, page, n);
+	if (tell)
+		post(f, FAKE_UNMAP, page, n);
+	returned(f, page, n, base);
+	pthread_mutex_unlock(&f->lock);
+}
+
 void fake_munmap(struct fake *f, unsigned int page, unsigned int n)
 {
-	pthread_mutex_lock(&f->lock);
-	bool armed = any_armed(f, page, n);
-
-	set_pages(f, page, n, 0, false, false);
-	if (armed)
-		post(f, FAKE_UNMAP, page, n);
-	returned(f, page, n);
-	pthread_mutex_unlock(&f->lock);
+	replace(f, page, n, 0, false, true);
 }
 
 void fake_mmap_over(struct fake *f, unsigned int page, unsigned int n, unsigned int access)
 {
-	pthread_mutex_lock(&f->lock);
-	bool armed = any_armed(f, page, n);
-
-	set_pages(f, page, n, access, true, true);
-	if (armed)
-		post(f, FAKE_UNMAP, page, n);
-	returned(f, page, n);
-	pthread_mutex_unlock(&f->lock);
+	replace(f, page, n, access, true, true);
 }
 
 static unsigned int removal_begin(struct fake *f)
@@ -507,25 +558,53 @@ static unsigned int removal_begin(struct fake *f)
 	fake_fail(__FILE__, __LINE__, "more than 64 removals at a time");
 }
 
-void fake_dontneed(struct fake *f, unsigned int page, unsigned int n)
+static void drop_page(struct fake *f, unsigned int page, uint64_t *base)
+{
+	*base = f->next_frame;
+	f->pages[page].frame = 0;
+	memset(f->memory + page * FAKE_PAGE, 0, FAKE_PAGE);
+}
+
+/*
+ * One mapping's part. Where it is watched, the event is read first, and the pages go later,
+ * with the lock of the address space not held in between: they may be another mapping's by
+ * then. Where it is not, nobody can watch it before they are gone.
+ */
+static void remove_part(struct fake *f, unsigned int page, unsigned int n, uint64_t *base)
 {
 	struct timespec a_moment = {.tv_nsec = 20000};
+	bool told = f->pages[page].armed;
+
+	if (told) {
+		post(f, FAKE_REMOVE, page, n);
+		pthread_mutex_unlock(&f->lock);
+		nanosleep(&a_moment, NULL);
+		pthread_mutex_lock(&f->lock);
+	}
+	for (unsigned int i = 0; i < n; i++) { /* upwards, one by one */
+		drop_page(f, page + i, &base[i]);
+		if (!told)
+			continue;
+		pthread_mutex_unlock(&f->lock);
+		pthread_mutex_lock(&f->lock);
+	}
+}
+
+void fake_dontneed(struct fake *f, unsigned int page, unsigned int n)
+{
+	uint64_t base[FAKE_PAGES];
 
 	pthread_mutex_lock(&f->lock);
 	unsigned int removal = removal_begin(f);
 
-	if (any_armed(f, page, n))
-		post(f, FAKE_REMOVE, page, n);
-	pthread_mutex_unlock(&f->lock);
-	nanosleep(&a_moment, NULL); /* the old pages are still there */
-	for (unsigned int i = page; i < page + n; i++) {
-		pthread_mutex_lock(&f->lock);
-		f->pages[i].frame = 0;
-		memset(f->memory + i * FAKE_PAGE, 0, FAKE_PAGE);
-		pthread_mutex_unlock(&f->lock);
+	for (unsigned int i = 0, part; i < n; i += part) {
+		part = 1;
+		while (i + part < n &&
+		       f->pages[page + i].id == f->pages[page + i + part].id)
+			part++;
+		remove_part(f, page + i, part, base + i);
 	}
-	pthread_mutex_lock(&f->lock);
-	returned(f, page, n);
+	returned(f, page, n, base);
 	f->removals[removal] = 0;
 	pthread_mutex_unlock(&f->lock);
 }
@@ -536,10 +615,7 @@ static void interposed(struct fake *f, unsigned int page, unsigned int n,
 	struct change change;
 
 	change_begin(f->hmm, &change, fake_addr(page), fake_addr(page + n));
-	pthread_mutex_lock(&f->lock);
-	set_pages(f, page, n, access, mapped, mapped);
-	returned(f, page, n);
-	pthread_mutex_unlock(&f->lock);
+	replace(f, page, n, access, mapped, false);
 	change_end(f->hmm, &change);
 }
 
@@ -559,10 +635,7 @@ void fake_mprotect(struct fake *f, unsigned int page, unsigned int n, unsigned i
 	pthread_mutex_lock(&f->lock);
 	for (unsigned int i = page; i < page + n; i++)
 		f->pages[i].access = access;
-	CHECK(f->nr_records < 64);
-	f->records[f->nr_records].start = fake_addr(page);
-	f->records[f->nr_records++].end = fake_addr(page + n);
-	__atomic_fetch_add(&f->poll_word, 1, __ATOMIC_RELEASE);
+	record(f, page, n);
 	pthread_mutex_unlock(&f->lock);
 }
 

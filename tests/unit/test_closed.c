@@ -127,6 +127,21 @@ static void other_change_voids_the_proof(void)
 	down();
 }
 
+/* Its absence is no proof where it was unmapped, and the news of that is still unread. */
+static void unread_change_is_no_proof(void)
+{
+	up(pin_first);
+	CHECK(mode(0, 8) == HMM_MODE_PIN);
+	fake_tell(&fake, CHANGE_REMOVING, 0, 8);
+	fake_unmap(&fake, 7, 1);
+	CHECK(closed(0, 7));
+	fake_map(&fake, 7, 1, HMM_READ | HMM_WRITE, true);
+	CHECK(closed(0, 7));
+	mode(7, 1); /* now it is watched, too */
+	CHECK(fake.pages[7].armed && closed(0, 7) && mode(0, 7) == HMM_MODE_DIRECT);
+	down();
+}
+
 static void cannot_tell_is_not_absent(void)
 {
 	up(pin_first);
@@ -191,6 +206,7 @@ int main(void)
 	RUN(never_pinned_proves_nothing);
 	RUN(opens_up_to_the_page_only);
 	RUN(other_change_voids_the_proof);
+	RUN(unread_change_is_no_proof);
 	RUN(cannot_tell_is_not_absent);
 	RUN(nothing_but_pins);
 	RUN(stage_while_closed);
