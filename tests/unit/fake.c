@@ -101,13 +101,18 @@ static void arm_page(struct fake *f, const struct fake_page *page)
 		f->pages[i].armed |= f->pages[i].id == page->id;
 }
 
+static bool arm_is_idle(const struct fake_page *page)
+{
+	return page->armed && !can_arm(page);
+}
+
 static bool armed_already(struct fake *f, uint64_t start, uint64_t end)
 {
 	bool armed = true;
 
 	pthread_mutex_lock(&f->lock);
 	for (uint64_t a = start; armed && a < end; a += FAKE_PAGE)
-		armed = inside(a) && f->pages[page_of(a)].armed;
+		armed = inside(a) && arm_is_idle(&f->pages[page_of(a)]);
 	pthread_mutex_unlock(&f->lock);
 	return armed;
 }
