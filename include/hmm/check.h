@@ -87,7 +87,7 @@ struct hmm_check_device {
 	int (*finish)(void *context, void *operation);
 };
 
-/* What a loadable driver exports (the name that is looked up). */
+/** hmm_check_device - what a loadable driver exports: the name that is looked up. */
 extern HMM_API const struct hmm_check_device hmm_check_device;
 
 #ifdef __cplusplus

@@ -54,6 +54,7 @@ HMM_API int hmm_ref_open(struct hmm *hmm, const struct hmm_ref_attr *attr,
  */
 HMM_API int hmm_ref_close(struct hmm_ref *ref);
 
+/** hmm_ref_device - the device, as hmm_mirror_create() takes it. Never fails or sleeps. */
 HMM_API struct hmm_device *hmm_ref_device(struct hmm_ref *ref);
 
 /*

@@ -265,7 +265,7 @@ HMM_API int hmm_uring_features(struct hmm_feature *features, unsigned int max);
 
 struct hmm_check_device;
 
-/* The driver as `hmm check` takes it: hmm/check.h. */
+/** hmm_uring_check - for hmm/check.h; also exported as hmm_check_device. */
 extern HMM_API const struct hmm_check_device hmm_uring_check;
 
 #ifdef __cplusplus

@@ -1,0 +1,158 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""Do the parts use only what the architecture lets them use? Asked of what was built.
+
+    layers.py SOURCE BUILD
+
+By symbols: what each archive and library leaves undefined may be defined only by the parts
+that stand below it. By headers: what each object was compiled from (ninja's record of its
+dependencies) may lie only in the folders that its part may see.
+"""
+
+import glob
+import os
+import re
+import subprocess
+import sys
+
+# The core is tested without a kernel, so of libc it uses only what needs none.
+CORE_LIBC = re.compile(
+    r"mem(cpy|set|move|cmp)|strlen|str(n)?cmp|strchr|strspn|strcspn|v?snprintf|__v?snprintf_chk"
+    r"|__mem\w+_chk|qsort|bsearch|pthread_\w+|clock_gettime|abort|__assert_fail|__tls_get_addr"
+    r"|malloc|calloc|free|fwrite|stderr"
+    r"|__stack_chk_fail|_GLOBAL_OFFSET_TABLE_|__(a|t|ub)san_\w+")
+
+# The two calls of the application API that a device holds its reference by: they belong to
+# whoever makes the struct hmm, which is src/as.
+CORE_SEAM = {"hmm_get", "hmm_close"}
+
+# part: (archive, parts whose symbols it may use)
+ARCHIVES = {
+    "sys": ("src/libhmm_sys.a", set()),
+    "util": ("src/libhmm_util.a", {"sys"}),
+    "core": ("src/libhmm_core.a", {"util"}),
+    "as": ("src/libhmm_as.a", {"core", "util", "sys"}),
+}
+
+# folder of an object's source: folders of this tree that it may include from
+SEES = {
+    # Every wrapper can be made to fail, by the debug switches.
+    "src/sys/": ["src/sys/", "src/util/debug.h", "include/hmm/hmm.h"],
+    "src/util/": ["src/util/", "src/sys/", "include/hmm/hmm.h"],
+    "src/core/": ["src/core/", "src/util/", "include/hmm/hmm.h", "include/hmm/driver.h"],
+    "src/as/": ["src/as/", "src/core/source.h", "src/util/", "src/sys/",
+                "include/hmm/hmm.h"],
+    "cli/": ["cli/", "include/hmm/"],
+    "engines/": ["engines/", "include/hmm/"],
+    "examples/": ["examples/", "include/hmm/"],
+    "gate/": ["gate/"],
+}
+# The application side stands on the application API: the driver's is not for it.
+NO_DRIVER_API = ("cli/", "engines/", "examples/")
+
+failures = 0
+
+
+def complain(text):
+    global failures
+    failures += 1
+    print(text)
+
+
+def symbols(path, *options):
+    lines = subprocess.run(["nm", *options, path], check=True, capture_output=True,
+                           text=True).stdout.splitlines()
+    found = (line.split()[-1].split("@")[0] for line in lines
+             if line and not line.endswith(":"))
+    return set(found)
+
+
+def check_archives(build, interposed):
+    defined = {}
+    for part, (archive, _) in ARCHIVES.items():
+        defined[part] = symbols(os.path.join(build, archive), "--defined-only",
+                                "--extern-only")
+    for part, (archive, below) in ARCHIVES.items():
+        path = os.path.join(build, archive)
+        used = symbols(path, "--undefined-only") - defined[part]
+        used -= CORE_SEAM if part == "core" else set()
+        for other in set(ARCHIVES) - below - {part}:
+            for name in sorted(used & defined[other] - interposed):
+                complain(f"src/{part} uses {name}, which is of src/{other}")
+        if part == "core":
+            rest = used - set().union(*(defined[p] for p in below))
+            for name in sorted(rest):
+                if not CORE_LIBC.fullmatch(name):
+                    complain(f"src/core uses {name}: it may know neither the kernel nor a "
+                             "device")
+    return len(ARCHIVES)
+
+
+def check_drivers(build):
+    core = symbols(os.path.join(build, "src/libhmm.so"), "-D", "--defined-only")
+    private = set()
+    for archive, _ in ARCHIVES.values():
+        private |= symbols(os.path.join(build, archive), "--defined-only", "--extern-only")
+    libraries = {}
+    for path in glob.glob(os.path.join(build, "drivers/*/libhmm-*.so")):
+        libraries[os.path.basename(path)] = path
+    defined = {n: symbols(p, "-D", "--defined-only") for n, p in libraries.items()}
+    for name, path in libraries.items():
+        used = symbols(path, "-D", "--undefined-only")
+        for symbol in sorted(used & (private - core)):
+            complain(f"{name} uses {symbol}, which libhmm.so does not export")
+        for other in defined:
+            if other != name:
+                for symbol in sorted(used & (defined[other] - defined[name] - core)):
+                    complain(f"{name} uses {symbol} of {other}")
+        needed = subprocess.run(["readelf", "-d", path], check=True, capture_output=True,
+                                text=True).stdout
+        for other in re.findall(r"NEEDED.*\[(libhmm-[^]]*)\]", needed):
+            complain(f"{name} is linked with {other}: drivers do not know each other")
+    return len(libraries)
+
+
+def check_includes(source, build):
+    """Every object that ninja built, by its own record of what it was made from."""
+    deps = subprocess.run(["ninja", "-C", build, "-t", "deps"], check=True,
+                          capture_output=True, text=True).stdout
+    objects = 0
+    for block in deps.split("\n\n"):
+        paths = [os.path.relpath(os.path.normpath(os.path.join(build, line.strip())), source)
+                 for line in block.splitlines() if line.startswith(" ")]
+        paths = [p for p in paths if not p.startswith("..")]
+        if not paths or not paths[0].endswith(".c"):
+            continue
+        unit, headers = paths[0], paths[1:]
+        driver = re.match(r"drivers/\w+/", unit)
+        if driver:
+            seen = [driver.group(0), "include/hmm/"]
+        else:
+            seen = next((s for folder, s in SEES.items() if unit.startswith(folder)), None)
+        if seen is None:
+            continue
+        objects += 1
+        for header in headers:
+            if not header.startswith(tuple(seen)):
+                complain(f"{unit} includes {header}")
+            elif unit.startswith(NO_DRIVER_API) and header.endswith("hmm/driver.h"):
+                complain(f"{unit} includes {header}: the driver API is for drivers")
+    return objects
+
+
+def main():
+    source, build = (os.path.realpath(p) for p in sys.argv[1:3])
+    if not os.path.exists(os.path.join(build, "src/libhmm.so")):
+        print("skip: libhmm.so is not built here")
+        return 77
+    with open(os.path.join(source, "src/libhmm.interposed"), encoding="utf-8") as file:
+        interposed = {line.strip() for line in file if not line.startswith("#")}
+    archives = check_archives(build, interposed)
+    drivers = check_drivers(build)
+    objects = check_includes(source, build)
+    print(f"{archives} archives, {drivers} drivers, {objects} objects looked at")
+    return 1 if failures or not objects else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
