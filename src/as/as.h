@@ -80,7 +80,8 @@ const char *mapping_unpinnable(const struct as_mapping *mapping);
 
 struct pages {
 	int fd;
-	bool scan; /* the kernel answers PAGEMAP_SCAN */
+	bool scan;    /* the kernel answers PAGEMAP_SCAN */
+	uint64_t pmd; /* the size of a huge page */
 };
 
 int pages_init(struct pages *pages);

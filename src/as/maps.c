@@ -151,12 +151,28 @@ int maps_next(struct maps *maps, uint64_t addr, struct as_mapping *out)
 	return err;
 }
 
+/*
+ * The query takes no lock that a change of the mappings holds: in the middle of a mapping
+ * that replaces another it may find neither. mincore(2) does wait for that lock.
+ */
+static bool really_a_hole(uint64_t addr)
+{
+	uint64_t page = page_size();
+	unsigned char there;
+
+	return sys_mincore(addr & ~(page - 1), page, &there) < 0;
+}
+
 int maps_find(struct maps *maps, uint64_t addr, struct as_mapping *out)
 {
 	int err;
 
-	if (maps->query)
-		return query(maps, addr, 0, out);
+	if (maps->query) {
+		do {
+			err = query(maps, addr, 0, out);
+		} while (err == -ENOENT && !really_a_hole(addr));
+		return err;
+	}
 	err = maps_next(maps, addr, out);
 	if (!err && out->start > addr)
 		err = -ENOENT;

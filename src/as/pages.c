@@ -2,10 +2,11 @@
 /*
  * Which pages are there, and what may be done with them without a fault?
  *
- * PAGEMAP_SCAN (kernel 6.7) tells ranges of like pages; before that, and for the one bit
- * that it does not tell, /proc/self/pagemap has an entry a page. That bit: whether an
- * anonymous page is this process's alone. Without it, it is shared with a child of a fork
- * (or by KSM), and a write to it faults.
+ * /proc/self/pagemap has an entry a page, and alone tells whether an anonymous page is this
+ * process's own: without that bit it is shared with a child of a fork (or by KSM), and a
+ * write to it faults. What the entries do not tell, PAGEMAP_SCAN does (kernel 6.7): huge
+ * pages and the zero page. It is asked only where the entries leave room for one, so that
+ * most pages are walked once (bench: range).
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -23,9 +24,7 @@
 /* What the pages of one mapping have in common. */
 struct kind {
 	bool write, shared;
-	uint64_t huge; /* HMM_PFN_PMD or _PUD, for a huge page of this mapping */
-	uint64_t
-		always; /* flags of every present page: hugetlb, where nothing else tells */
+	uint64_t always; /* flags of every present page: hugetlb */
 };
 
 static uint64_t page_flags(const struct kind *kind, uint64_t entry)
@@ -43,65 +42,11 @@ static uint64_t page_flags(const struct kind *kind, uint64_t entry)
 	return flags;
 }
 
-/* One entry a page: all that old kernels have. Keeps what is in @keep of pfns[]. */
-static int read_entries(int fd, const struct kind *kind, uint64_t start, uint64_t end,
-			uint64_t *pfns, uint64_t keep)
-{
-	uint64_t entries[ENTRIES], page = page_size();
+/* ---- what the entries do not tell ------------------------------------------------- */
 
-	while (start < end) {
-		uint64_t nr = (end - start) / page;
-		long got;
-
-		nr = nr < ENTRIES ? nr : ENTRIES;
-		got = sys_pread(fd, entries, nr * 8, start / page * 8);
-		if (got < 8)
-			return got < 0 ? (int)got : -EFAULT;
-		nr = (uint64_t)got / 8;
-		for (uint64_t i = 0; i < nr; i++, pfns++) {
-			uint64_t flags = page_flags(kind, entries[i]);
-
-			*pfns = flags ? flags | (*pfns & keep) : 0;
-		}
-		start += nr * page;
-	}
-	return 0;
-}
-
-static uint64_t region_flags(const struct kind *kind, uint64_t categories)
-{
-	uint64_t flags = HMM_PFN_VALID;
-
-	if (!(categories & K_PAGE_IS_PRESENT))
-		return 0;
-	if (categories & K_PAGE_IS_FILE)
-		flags |= HMM_PFN_FILE;
-	if (categories & K_PAGE_IS_HUGE)
-		flags |= kind->huge;
-	else if (categories & K_PAGE_IS_PFNZERO)
-		flags |= HMM_PFN_ZERO; /* the huge zero page is not told apart */
-	if (kind->write && kind->shared && categories & K_PAGE_IS_WRITTEN)
-		flags |= HMM_PFN_WRITE;
-	return flags;
-}
-
-static int fill_region(int fd, const struct kind *kind, const struct k_page_region *region,
-		       uint64_t *pfns)
-{
-	uint64_t nr = (region->end - region->start) / page_size();
-	uint64_t flags = region_flags(kind, region->categories);
-
-	for (uint64_t i = 0; i < nr; i++)
-		pfns[i] = flags;
-	/* Only a page of its own, anonymous, in a private writable mapping needs more. */
-	if (!flags || !kind->write || kind->shared || flags & (HMM_PFN_FILE | HMM_PFN_ZERO))
-		return 0;
-	return read_entries(fd, kind, region->start, region->end, pfns,
-			    HMM_PFN_PMD | HMM_PFN_PUD);
-}
-
-static int scan_regions(int fd, const struct kind *kind, uint64_t start, uint64_t end,
-			uint64_t *pfns)
+/* Add @flag to the pages of [start, end) that are in @category. */
+static int add_category(int fd, uint64_t category, uint64_t flag, uint64_t start,
+			uint64_t end, uint64_t *pfns)
 {
 	struct k_page_region regions[REGIONS];
 	struct k_pm_scan_arg arg = {
@@ -109,13 +54,10 @@ static int scan_regions(int fd, const struct kind *kind, uint64_t start, uint64_
 		.end = end,
 		.vec = (uintptr_t)regions,
 		.vec_len = REGIONS,
-		.category_mask = K_PAGE_IS_PRESENT,
-		.return_mask = K_PAGE_IS_PRESENT | K_PAGE_IS_FILE | K_PAGE_IS_PFNZERO |
-			       K_PAGE_IS_HUGE | K_PAGE_IS_WRITTEN,
+		.category_mask = category,
+		.return_mask = category,
 	};
-	uint64_t page = page_size();
 
-	memset(pfns, 0, (end - start) / page * sizeof(*pfns));
 	for (uint64_t at = start; at < end; at = arg.walk_end) {
 		int nr;
 
@@ -123,39 +65,123 @@ static int scan_regions(int fd, const struct kind *kind, uint64_t start, uint64_
 		nr = sys_ioctl(fd, K_PAGEMAP_SCAN, &arg);
 		if (nr < 0)
 			return nr;
-		for (int i = 0; i < nr; i++) {
-			int err = fill_region(fd, kind, &regions[i],
-					      pfns + (regions[i].start - start) / page);
-
-			if (err)
-				return err;
-		}
+		for (int i = 0; i < nr; i++)
+			for (uint64_t a = regions[i].start; a < regions[i].end;
+			     a += page_size())
+				if (pfns[(a - start) / page_size()] & HMM_PFN_VALID)
+					pfns[(a - start) / page_size()] |= flag;
 		if (arg.walk_end <= at)
 			return -EIO;
 	}
 	return 0;
 }
 
-static int scan_mapping(struct pages *pages, const struct as_mapping *mapping,
+/* Whether a huge page maps the page at @addr: only that one page is asked for. */
+static int is_huge(int fd, uint64_t addr)
+{
+	struct k_page_region region;
+	struct k_pm_scan_arg arg = {
+		.size = sizeof(arg),
+		.start = addr,
+		.end = addr + page_size(),
+		.vec = (uintptr_t)&region,
+		.vec_len = 1,
+		.category_mask = K_PAGE_IS_HUGE,
+		.return_mask = K_PAGE_IS_HUGE,
+	};
+
+	return sys_ioctl(fd, K_PAGEMAP_SCAN, &arg);
+}
+
+static bool all_valid(const uint64_t *pfns, uint64_t nr)
+{
+	for (uint64_t i = 0; i < nr; i++)
+		if (!(pfns[i] & HMM_PFN_VALID))
+			return false;
+	return true;
+}
+
+/* A huge page is there as a whole: one page of each full block tells. */
+static int add_huge(const struct pages *pages, uint64_t start, uint64_t end, uint64_t *pfns)
+{
+	uint64_t page = page_size(), block = pages->pmd, stop;
+
+	for (uint64_t at = start; at < end; at = stop) {
+		uint64_t *first = pfns + (at - start) / page;
+		int huge;
+
+		stop = (at / block + 1) * block;
+		stop = stop < end ? stop : end;
+		if (!all_valid(first, (stop - at) / page))
+			continue;
+		huge = is_huge(pages->fd, at);
+		if (huge < 0)
+			return huge;
+		/* The huge zero page is not told apart. */
+		for (uint64_t i = 0; huge && i < (stop - at) / page; i++)
+			first[i] = (first[i] | HMM_PFN_PMD) & ~HMM_PFN_ZERO;
+	}
+	return 0;
+}
+
+/* ---- the entries ------------------------------------------------------------------ */
+
+/* May be the zero page: there, of no file, and not this process's own. */
+static bool maybe_zero(uint64_t entry)
+{
+	return (entry & (K_PM_PRESENT | K_PM_FILE | K_PM_EXCLUSIVE)) == K_PM_PRESENT;
+}
+
+static int read_entries(const struct pages *pages, const struct kind *kind, uint64_t start,
+			uint64_t end, uint64_t *pfns)
+{
+	uint64_t entries[ENTRIES], page = page_size();
+
+	while (start < end) {
+		uint64_t nr = (end - start) / page;
+		bool zero = false;
+		long got;
+
+		nr = nr < ENTRIES ? nr : ENTRIES;
+		got = sys_pread(pages->fd, entries, nr * 8, start / page * 8);
+		if (got < 8)
+			return got < 0 ? (int)got : -EFAULT;
+		nr = (uint64_t)got / 8;
+		for (uint64_t i = 0; i < nr; i++) {
+			pfns[i] = page_flags(kind, entries[i]);
+			zero |= maybe_zero(entries[i]);
+		}
+		if (zero && pages->scan && !kind->shared && !kind->always) {
+			int err = add_category(pages->fd, K_PAGE_IS_PFNZERO, HMM_PFN_ZERO,
+					       start, start + nr * page, pfns);
+			if (err)
+				return err;
+		}
+		start += nr * page;
+		pfns += nr;
+	}
+	return 0;
+}
+
+static int scan_mapping(const struct pages *pages, const struct as_mapping *mapping,
 			uint64_t start, uint64_t end, uint64_t *pfns)
 {
-	struct kind kind = {
-		.write = mapping->write,
-		.shared = mapping->shared,
-		.huge = mapping->page >= GIGANTIC ? HMM_PFN_PUD : HMM_PFN_PMD,
-	};
 	uint64_t page = page_size();
+	struct kind kind = {.write = mapping->write, .shared = mapping->shared};
+	int err;
 
 	if (!mapping->read || mapping_special(mapping)) {
 		for (uint64_t i = 0; i < (end - start) / page; i++)
 			pfns[i] = HMM_PFN_ERROR;
 		return 0;
 	}
-	if (pages->scan)
-		return scan_regions(pages->fd, &kind, start, end, pfns);
+	/* hugetlb: each of its pages is a huge one. */
 	if (mapping->page > page)
-		kind.always = kind.huge;
-	return read_entries(pages->fd, &kind, start, end, pfns, 0);
+		kind.always = mapping->page >= GIGANTIC ? HMM_PFN_PUD : HMM_PFN_PMD;
+	err = read_entries(pages, &kind, start, end, pfns);
+	if (!err && pages->scan && !kind.always)
+		err = add_huge(pages, start, end, pfns);
+	return err;
 }
 
 int pages_scan(struct pages *pages, struct maps *maps, uint64_t start, uint64_t end,
@@ -234,11 +260,30 @@ int pages_populate(struct maps *maps, uint64_t start, uint64_t end, bool write)
 	return err == -ENOMEM ? why_no_memory(maps, start, end) : err;
 }
 
+/* The size of a huge page in one entry of the middle level. */
+static uint64_t pmd_size(void)
+{
+	char text[32];
+	uint64_t size = 0;
+	int fd = sys_open(AT_FDCWD, "/sys/kernel/mm/transparent_hugepage/hpage_pmd_size",
+			  O_RDONLY);
+	long got = fd < 0 ? fd : sys_read(fd, text, sizeof(text));
+
+	if (fd >= 0)
+		sys_close(fd);
+	for (long i = 0; i < got && text[i] >= '0' && text[i] <= '9'; i++)
+		size = size * 10 + (uint64_t)(text[i] - '0');
+	return size >= page_size() && !(size & (size - 1))
+		       ? size
+		       : page_size() * (page_size() / 8);
+}
+
 int pages_init(struct pages *pages)
 {
 	struct k_pm_scan_arg arg = {.size = sizeof(arg)};
 
 	*pages = (struct pages){.fd = -1};
+	pages->pmd = pmd_size();
 	pages->fd = sys_open(AT_FDCWD, "/proc/self/pagemap", O_RDONLY);
 	if (pages->fd < 0)
 		return pages->fd;

@@ -124,6 +124,12 @@ int sys_madvise(void *addr, size_t len, int advice)
 	return (int)raw3(SYS_madvise, (long)addr, (long)len, advice);
 }
 
+int sys_mincore(uint64_t addr, size_t len, unsigned char *out)
+{
+	INJECT("mincore");
+	return (int)raw3(SYS_mincore, (long)addr, (long)len, (long)out);
+}
+
 int sys_shm_stat(int id, struct shmid_ds *out)
 {
 	INJECT("shmctl");

@@ -37,6 +37,7 @@ int sys_eventfd(void);
 int sys_mmap(void **out, size_t len, int prot, int flags, int fd);
 int sys_munmap(void *addr, size_t len);
 int sys_madvise(void *addr, size_t len, int advice);
+int sys_mincore(uint64_t addr, size_t len, unsigned char *out);
 int sys_shm_stat(int id, struct shmid_ds *out);
 
 int sys_userfaultfd(int flags);
