@@ -80,7 +80,7 @@ static void add_uffd(struct list *list)
 bool interpose_in_force(void)
 {
 #if INTERPOSE
-	return dlsym(RTLD_DEFAULT, "munmap") == (void *)munmap;
+	return dlsym(RTLD_DEFAULT, "munmap") == (void *)interpose_munmap;
 #else
 	return false;
 #endif

@@ -48,6 +48,9 @@ struct op {
 	struct change change;
 };
 
+/* The library's own munmap, under a name that nobody else has. */
+int interpose_munmap(void *addr, size_t len);
+
 void interpose_begin_slow(struct op *op, uint64_t start, uint64_t end, enum how how);
 void interpose_end_slow(struct op *op);
 

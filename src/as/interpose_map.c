@@ -30,6 +30,10 @@ INTERPOSED int munmap(void *addr, size_t len)
 	return (int)interpose_result(ret);
 }
 
+/* Loaded late, the name munmap is libc's for us too: this one is ours for certain. */
+HIDDEN int interpose_munmap(void *addr, size_t len)
+	__attribute__((alias("munmap"), nothrow, leaf));
+
 static void *map(void *addr, size_t len, int prot, int flags, int fd, off_t offset)
 {
 	struct op op = {NULL};
