@@ -63,14 +63,18 @@ bool log_overlaps(struct hmm *hmm, uint64_t since, uint64_t start, uint64_t end)
 
 /* ---- waiting -------------------------------------------------------------------- */
 
-static bool under_way(struct hmm *hmm, uint64_t start, uint64_t end)
+bool change_touches_locked(struct hmm *hmm, uint64_t start, uint64_t end)
 {
-	if (atomic_load_explicit(&hmm->wiped->seq, memory_order_acquire) & 1)
-		return true;
 	for (const struct change *c = hmm->changes; c; c = c->next)
 		if (c->start < end && c->end > start)
 			return true;
 	return false;
+}
+
+static bool under_way(struct hmm *hmm, uint64_t start, uint64_t end)
+{
+	return atomic_load_explicit(&hmm->wiped->seq, memory_order_acquire) & 1 ||
+	       change_touches_locked(hmm, start, end);
 }
 
 int change_settle_locked(struct hmm *hmm, uint64_t start, uint64_t end,

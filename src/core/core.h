@@ -288,6 +288,8 @@ struct timespec;
 void log_change_locked(struct hmm *hmm, uint64_t start, uint64_t end);
 bool log_overlaps(struct hmm *hmm, uint64_t since, uint64_t start, uint64_t end);
 void deadline_in(struct timespec *out, uint32_t ms);
+/* Is one of the calls that announce themselves changing the range? */
+bool change_touches_locked(struct hmm *hmm, uint64_t start, uint64_t end);
 /* Waits until no change of the range is under way; drops the lock while waiting. */
 int change_settle_locked(struct hmm *hmm, uint64_t start, uint64_t end,
 			 const struct timespec *deadline);

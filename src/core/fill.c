@@ -138,6 +138,22 @@ static uint64_t sooner(uint64_t a, uint64_t b)
 	return a < b ? a : b;
 }
 
+/*
+ * begin() looked at the request only. What lies around it may be changing since before
+ * that, and then the log does not tell.
+ */
+static bool around_is_settled(struct attempt *a, enum hmm_mode mode)
+{
+	struct hmm *hmm = a->request->mirror->hmm;
+	bool settled;
+
+	core_lock(hmm);
+	settled = !change_touches_locked(hmm, a->start, a->end) &&
+		  (mode != HMM_MODE_PIN || !closed_overlaps_locked(hmm, a->start, a->end));
+	core_unlock(hmm);
+	return settled;
+}
+
 /* Around the request, inside its mapping and the mirror's interval. */
 static void extend(struct attempt *a, enum hmm_mode mode)
 {
@@ -165,7 +181,8 @@ static void extend(struct attempt *a, enum hmm_mode mode)
 	}
 	a->start = sooner(a->start, r->start);
 	a->end = later(a->end, r->stop);
-	if (mode == HMM_MODE_PIN && max && a->end - a->start > max) {
+	if ((mode == HMM_MODE_PIN && max && a->end - a->start > max) ||
+	    ((a->start < r->start || a->end > r->stop) && !around_is_settled(a, mode))) {
 		a->start = r->start;
 		a->end = r->stop;
 	}
@@ -209,7 +226,6 @@ static bool mode_possible(struct attempt *a, enum hmm_mode mode)
 	if (mode == HMM_MODE_FAULT || mode == HMM_MODE_PIN) {
 		if (a->special || !a->pinnable)
 			return false;
-		extend(a, mode);
 		if (max && a->end - a->start > max) {
 			a->why = "longer than the device pins at a time";
 			return false;
@@ -247,7 +263,6 @@ static int map_in_mode(struct attempt *a, enum hmm_mode mode)
 	struct hmm_device *device = a->request->mirror->device;
 	int err;
 
-	extend(a, mode);
 	for (int i = 0; i < EVICT_TRIES; i++) {
 		a->map = (struct hmm_mapping){
 			.start = a->start,
@@ -288,6 +303,7 @@ static int map_best(struct attempt *a)
 	for (unsigned int i = 0; i < driver->nr_modes; i++) {
 		enum hmm_mode mode = driver->modes[i];
 
+		extend(a, mode);
 		if (!mode_possible(a, mode))
 			continue;
 		if (mode == HMM_MODE_STAGE) {
