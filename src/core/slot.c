@@ -76,11 +76,11 @@ void slot_mapping(struct hmm *hmm, uint32_t n, struct hmm_mapping *out)
 static void class_add(struct hmm_mirror *mirror, uint32_t n, int change)
 {
 	unsigned int class = index_class(slot_size(mirror->hmm, n));
-	uint64_t bits = LOAD(mirror->classes);
+	uint64_t bits = atomic_load_explicit(&mirror->classes, memory_order_relaxed);
 
 	mirror->class_count[class] += (uint32_t)change;
 	bits = mirror->class_count[class] ? bits | 1ull << class : bits & ~(1ull << class);
-	STORE(mirror->classes, bits);
+	atomic_store_explicit(&mirror->classes, bits, memory_order_relaxed);
 }
 
 static void count_published(struct hmm_mirror *mirror, uint32_t n)
