@@ -1,0 +1,117 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Is an mprotect by a raw system call seen: in the opening thread, in one that ran before,
+ * in one that was started later; also when more records come than a ring holds?
+ */
+#include <pthread.h>
+#include <stdatomic.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+
+#include "test_as.h"
+
+static bool perf_is_on(void)
+{
+	struct hmm_feature features[32];
+	int nr = hmm_features(features, 32);
+
+	for (int i = 0; i < nr; i++)
+		if (!strcmp(features[i].name, "perf")) {
+			if (features[i].state == HMM_FEATURE_ON)
+				return true;
+			printf("skipped: %s; %s\n", features[i].reason, features[i].remedy);
+		}
+	return false;
+}
+
+static char *_Atomic work; /* what the worker is to protect; it clears it */
+static _Atomic bool stop;
+
+static void protect(char *p)
+{
+	CHECK(syscall(SYS_mprotect, p, PAGE, PROT_READ) == 0);
+}
+
+static void *worker(void *unused)
+{
+	while (!stop) {
+		char *p = work;
+
+		if (!p) {
+			usleep(100);
+			continue;
+		}
+		protect(p);
+		work = NULL;
+	}
+	return NULL;
+}
+
+static void seen(struct plain *plain, const char *who, bool here)
+{
+	for (int i = 0; i < 200; i++) {
+		struct hmm_translation t;
+		char *p = mmap(NULL, PAGE, PROT_READ | PROT_WRITE,
+			       MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+		CHECK(p != MAP_FAILED);
+		p[0] = 1;
+		CHECK(hmm_translate(plain->mirror, p, 1, HMM_WRITE, &t) == 0);
+		CHECK(hmm_translation_valid(plain->mirror, &t));
+		if (here)
+			protect(p);
+		else
+			for (work = p; work;)
+				usleep(10);
+		if (hmm_translation_valid(plain->mirror, &t)) {
+			fprintf(stderr, "%s: not seen\n", who);
+			exit(1);
+		}
+		hmm_translation_put(plain->mirror, &t);
+		CHECK(hmm_translate(plain->mirror, p, 1, HMM_WRITE, &t) < 0);
+		munmap(p, PAGE);
+	}
+	printf("%s: seen\n", who);
+}
+
+/* Each toggling is a record: many times what a ring holds. */
+static void flood(struct plain *plain)
+{
+	char *p = mmap(NULL, 2 * PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS,
+		       -1, 0);
+	struct hmm_translation t;
+
+	p[PAGE] = 1;
+	CHECK(hmm_translate(plain->mirror, p + PAGE, 1, HMM_WRITE, &t) == 0);
+	protect(p + PAGE);
+	for (int i = 0; i < 20000; i++)
+		syscall(SYS_mprotect, p, PAGE, i & 1 ? PROT_READ : PROT_NONE);
+	CHECK(!hmm_translation_valid(plain->mirror, &t));
+	hmm_translation_put(plain->mirror, &t);
+	munmap(p, 2 * PAGE);
+	printf("after a flood: seen\n");
+}
+
+int main(void)
+{
+	struct plain plain;
+	pthread_t before, after;
+
+	alarm(60);
+	pthread_create(&before, NULL, worker, NULL);
+	plain_open(&plain, 0);
+	if (!perf_is_on())
+		return 77;
+	seen(&plain, "the opening thread", true);
+	seen(&plain, "a thread from before", false);
+	stop = true;
+	pthread_join(before, NULL);
+	stop = false;
+	pthread_create(&after, NULL, worker, NULL);
+	seen(&plain, "a thread started later", false);
+	stop = true;
+	pthread_join(after, NULL);
+	flood(&plain);
+	plain_close(&plain);
+	return 0;
+}
