@@ -208,21 +208,18 @@ static void forget_parent(void)
 static __thread struct hmm *forking __attribute__((tls_model("initial-exec")));
 
 /*
- * open_lock is not taken: a driver may fork while hmm_close() waits for it.
+ * No lock is taken, the child needs none: fork goes on to wait for malloc's, whose holder
+ * may wait for us (see core_fork_child). A driver may fork while hmm_close() waits for it.
  */
 static void fork_prepare(void)
 {
 	forking = as_hold();
-	if (forking)
-		core_fork_prepare(forking);
 }
 
 static void fork_parent(void)
 {
-	if (forking) {
-		core_fork_parent(forking);
+	if (forking)
 		as_drop();
-	}
 	forking = NULL;
 }
 
@@ -332,7 +329,7 @@ static int open_locked(const struct hmm_attr *given, struct hmm **out)
 	if (err)
 		return err;
 	if (as_self.hmm && core_dead(as_self.hmm))
-		forget_parent(); /* a clone that ran no fork handlers */
+		fork_child(); /* of a clone that ran no handlers */
 	if (as_self.hmm) {
 		if (given && !same_attr(&attr, &opened))
 			return core_error(-EBUSY, "the process has a struct hmm with other "

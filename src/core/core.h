@@ -227,6 +227,7 @@ extern HIDDEN __thread struct self self __attribute__((tls_model("initial-exec")
 /* thread.c */
 int thread_attach(struct hmm *hmm); /* unlocked; makes self.counts usable */
 void thread_detach_all(struct hmm *hmm);
+void thread_fork_child(void);
 void core_lock(struct hmm *hmm);
 void core_unlock(struct hmm *hmm);
 void core_assert_locked(const struct hmm *hmm);

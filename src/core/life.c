@@ -104,29 +104,11 @@ void core_count(struct hmm *hmm, enum core_count which)
 
 /* ---- fork -------------------------------------------------------------------------- */
 
-static __thread bool fork_locked __attribute__((tls_model("initial-exec")));
-
-void core_fork_prepare(struct hmm *hmm)
-{
-	fork_locked = !core_busy();
-	if (fork_locked)
-		core_lock(hmm);
-}
-
-void core_fork_parent(struct hmm *hmm)
-{
-	if (fork_locked)
-		core_unlock(hmm);
-	fork_locked = false;
-}
-
 void core_fork_child(struct hmm *hmm)
 {
 	/* Kernels without MADV_WIPEONFORK, and clones that share nothing else. */
 	atomic_store(&hmm->wiped->seq, 0);
-	self.busy = 0;
-	self.hmm_id = 0;
-	fork_locked = false;
+	thread_fork_child();
 }
 
 bool core_dead(const struct hmm *hmm)

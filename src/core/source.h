@@ -156,12 +156,12 @@ void core_get(struct hmm *hmm);
 bool core_put(struct hmm *hmm);
 
 /*
- * fork (hard rule 9): prepare takes the mirror lock unless core_busy(), parent gives it
- * back; in the child the object is dead: every call answers -ECHILD, nothing is locked.
- * (A clone that ran no handlers finds the sequence word wiped, with the same result.)
+ * fork (hard rule 9): in the child the object is dead: every call answers -ECHILD, nothing
+ * is locked. (A clone that ran no handlers finds the sequence word wiped, with the same
+ * result.) So no lock has to be held across the fork; and none may be: fork waits for
+ * malloc's locks, whose holder may wait for an event to be read, and the thread that reads
+ * events for ours.
  */
-void core_fork_prepare(struct hmm *hmm);
-void core_fork_parent(struct hmm *hmm);
 void core_fork_child(struct hmm *hmm);
 bool core_dead(const struct hmm *hmm);
 

@@ -117,6 +117,16 @@ void thread_detach_all(struct hmm *hmm)
 		self.hmm_id = 0;
 }
 
+/* The other threads are gone, and may have held the lock; what was counted is the parent's.
+ */
+void thread_fork_child(void)
+{
+	pthread_mutex_init(&stripe_lock, NULL);
+	current = NULL;
+	self.busy = 0;
+	self.hmm_id = 0;
+}
+
 /* busy is set first: a signal handler inside pthread_mutex_lock must see it. */
 void core_lock(struct hmm *hmm)
 {

@@ -12,6 +12,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "core/core.h"
+
 static struct fake fake;
 static struct fake_device dev;
 static struct hmm_mirror *mirror;
@@ -47,7 +49,7 @@ static void dead_calls(void)
 	struct hmm_device *device;
 	struct hmm_mirror *other;
 
-	CHECK(core_dead(fake.hmm) && !core_busy());
+	CHECK(core_dead(fake.hmm));
 	CHECK(hmm_translate(mirror, fake_ptr(0), 1, HMM_READ, &t) == -ECHILD);
 	CHECK(hmm_translate(mirror, fake_ptr(4), 1, HMM_READ, &t) == -ECHILD);
 	CHECK(!hmm_translation_valid(mirror, &held));
@@ -62,6 +64,24 @@ static void dead_calls(void)
 	CHECK(!hmm_mirror_destroy(mirror) && !hmm_device_unregister(dev.device));
 }
 
+/* The child may have a mirror of its own. */
+static void new_life(void)
+{
+	static struct fake again;
+	struct fake_device device;
+	struct hmm_mirror *other;
+	struct hmm_translation t;
+
+	fake_start(&again, 10, 300);
+	fake_device_open(&again, &device, only_pin);
+	other = fake_mirror(&device, NULL);
+	fake_map(&again, 0, 1, HMM_READ, true);
+	CHECK(!hmm_translate(other, fake_ptr(0), 1, HMM_READ, &t));
+	CHECK(!hmm_translation_put(other, &t));
+	fake_device_close(&device);
+	fake_stop(&again);
+}
+
 static void child_is_dead(pid_t child)
 {
 	int status;
@@ -70,6 +90,7 @@ static void child_is_dead(pid_t child)
 	if (!child) {
 		alarm(20);
 		dead_calls();
+		new_life();
 		_exit(0);
 	}
 	CHECK(waitpid(child, &status, 0) == child);
@@ -81,11 +102,8 @@ static void with_handlers(void)
 	pid_t child;
 
 	up();
-	core_fork_prepare(fake.hmm);
 	child = fork();
-	if (child)
-		core_fork_parent(fake.hmm);
-	else
+	if (!child)
 		core_fork_child(fake.hmm);
 	child_is_dead(child);
 	down();
@@ -99,21 +117,36 @@ static void without_handlers(void)
 	down();
 }
 
-/* A fork from inside the core (a signal handler): no lock is taken twice. */
-static void while_busy(void)
+/* The lock was another thread's, and stays locked in the child. */
+static pthread_barrier_t locked;
+
+static void *hold_the_lock(void *arg)
+{
+	core_lock(fake.hmm);
+	pthread_barrier_wait(&locked);
+	pthread_barrier_wait(&locked);
+	core_unlock(fake.hmm);
+	return NULL;
+}
+
+static void while_locked(void)
 {
 	struct change change;
+	pthread_t thread;
 	pid_t child;
 
 	up();
-	change_begin(fake.hmm, &change, fake_addr(8), fake_addr(9));
-	core_fork_prepare(fake.hmm);
+	change_begin(fake.hmm, &change, fake_addr(8), fake_addr(9)); /* never ended there */
+	pthread_barrier_init(&locked, NULL, 2);
+	CHECK(!pthread_create(&thread, NULL, hold_the_lock, NULL));
+	pthread_barrier_wait(&locked);
 	child = fork();
-	if (child)
-		core_fork_parent(fake.hmm);
-	else
+	if (!child)
 		core_fork_child(fake.hmm);
 	child_is_dead(child);
+	pthread_barrier_wait(&locked);
+	pthread_join(thread, NULL);
+	pthread_barrier_destroy(&locked);
 	change_end(fake.hmm, &change);
 	down();
 }
@@ -122,6 +155,6 @@ int main(void)
 {
 	RUN(with_handlers);
 	RUN(without_handlers);
-	RUN(while_busy);
+	RUN(while_locked);
 	return 0;
 }
