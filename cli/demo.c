@@ -189,6 +189,8 @@ static void add_counts(struct counts *sum, const struct counts *counts)
 	sum->foreign += counts->foreign;
 	sum->failed += counts->failed;
 	sum->busy += counts->busy;
+	sum->still_bytes += counts->still_bytes;
+	sum->still_busy += counts->still_busy;
 }
 
 static void run_cells(struct demo *demo)

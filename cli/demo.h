@@ -174,6 +174,9 @@ struct counts {
 	uint64_t foreign;   /* data of somebody else */
 	uint64_t failed;    /* an error though all was well */
 	double busy;        /* seconds in operations */
+	/* of these, before anything was changed */
+	uint64_t still_bytes;
+	double still_busy;
 };
 
 enum verdict {
@@ -203,6 +206,7 @@ struct user {
 	const struct engine *engine;
 	void *device;
 	unsigned int next_block;
+	bool still; /* nothing is being changed just now */
 	struct counts counts;
 	char first[512]; /* the first thing that was wrong */
 };

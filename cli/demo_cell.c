@@ -24,6 +24,7 @@
 
 #define MUTATORS      2u
 #define RACE_PAUSE_NS 30000
+#define STILL_PART    0.3 /* of the time nothing is changed */
 #define CHANGES_MIN   100
 #define SLICE_MORE_S  2.0
 #define PATIENCE_S    60 /* no cell takes that long unless something hangs */
@@ -42,6 +43,7 @@ struct cell {
 	/* under lock */
 	struct buffer buffers[BUFFERS_MAX];
 	bool stop;
+	bool still;         /* change nothing */
 	int error;          /* of a change: the cell ends */
 	const char *failed; /* which change that was */
 	uint64_t changes;   /* all threads' */
@@ -79,14 +81,14 @@ static int apply_next(struct cell *cell, struct buffer *buffer, const char **nam
 }
 
 /* Restore, change, and two times out of three let the CPU write. */
-static int change_buffer(struct cell *cell, struct buffer *buffer, const char **name,
-			 bool *forbidden)
+static int change_buffer(struct cell *cell, struct buffer *buffer, bool still,
+			 const char **name, bool *forbidden)
 {
 	bool raw = (buffer->changes & 1) && cell->options->raw_protect;
 	int err;
 
 	*forbidden = false;
-	if (cell->options->still) {
+	if (still) {
 		buffer->changes++;
 		goto fill;
 	}
@@ -141,7 +143,7 @@ static void *mutator_main(void *arg)
 	while (!cell->stop) {
 		struct buffer *buffer = find_turn(cell, TURN_CHANGE);
 		const char *name = NULL;
-		bool forbidden;
+		bool forbidden, still;
 		int err;
 
 		if (!buffer) {
@@ -149,10 +151,11 @@ static void *mutator_main(void *arg)
 			continue;
 		}
 		buffer->turn = TURN_CHANGING;
+		still = cell->still;
 		pthread_mutex_unlock(&cell->lock);
-		err = change_buffer(cell, buffer, &name, &forbidden);
+		err = change_buffer(cell, buffer, still, &name, &forbidden);
 		pthread_mutex_lock(&cell->lock);
-		cell->changes++;
+		cell->changes += !still;
 		cell->forbidden += forbidden;
 		if (err)
 			fail_cell(cell, err, name);
@@ -175,6 +178,16 @@ static bool stopped(struct cell *cell, int err, const char *name, bool changed)
 	return stop;
 }
 
+static bool is_still(struct cell *cell)
+{
+	bool still;
+
+	pthread_mutex_lock(&cell->lock);
+	still = cell->still;
+	pthread_mutex_unlock(&cell->lock);
+	return still;
+}
+
 static void *racer_main(void *arg)
 {
 	const struct timespec pause = {0, RACE_PAUSE_NS};
@@ -185,7 +198,8 @@ static void *racer_main(void *arg)
 	for (unsigned int i = 0; !stopped(cell, err, name, i); i++) {
 		unsigned int n = cell->count - 1 - i % cell->kind->racing;
 
-		err = apply_next(cell, &cell->buffers[n], &name);
+		if (!is_still(cell))
+			err = apply_next(cell, &cell->buffers[n], &name);
 		nanosleep(&pause, NULL);
 	}
 	return NULL;
@@ -225,6 +239,7 @@ static void *device_main(void *arg)
 			pthread_cond_wait(&cell->turned, &cell->lock);
 			continue;
 		}
+		cell->user.still = cell->still;
 		pthread_mutex_unlock(&cell->lock);
 		use_batch(&cell->user, batch, count);
 		pthread_mutex_lock(&cell->lock);
@@ -290,10 +305,22 @@ static void join_or_die(const struct cell *cell, pthread_t thread)
 	_exit(1);
 }
 
-/* Until the time is over; on a busy machine until some changes were made, too. */
-static void wait_slice(struct cell *cell, double seconds)
+/* At first nothing is changed: that shows how fast the device is by itself. */
+static void wait_still(struct cell *cell)
 {
-	double end = demo_now() + seconds;
+	double rest = cell->options->seconds * STILL_PART;
+
+	nanosleep(&(struct timespec){(time_t)rest, (long)((rest - (time_t)rest) * 1e9)},
+		  NULL);
+	pthread_mutex_lock(&cell->lock);
+	cell->still = cell->options->still;
+	pthread_mutex_unlock(&cell->lock);
+}
+
+/* Until the time is over; on a busy machine until some changes were made, too. */
+static void wait_changes(struct cell *cell)
+{
+	double end = demo_now() + cell->options->seconds * (1 - STILL_PART);
 
 	for (;;) {
 		double left = end - demo_now();
@@ -305,7 +332,7 @@ static void wait_slice(struct cell *cell, double seconds)
 					     (long)((left - (time_t)left) * 1e9)},
 			  NULL);
 		pthread_mutex_lock(&cell->lock);
-		enough = cell->changes >= CHANGES_MIN || cell->stop;
+		enough = cell->changes >= CHANGES_MIN || cell->still || cell->stop;
 		pthread_mutex_unlock(&cell->lock);
 		if (demo_now() >= end + SLICE_MORE_S || (enough && demo_now() >= end))
 			return;
@@ -326,8 +353,10 @@ static void run_threads(struct cell *cell)
 		err = pthread_create(&threads[started], NULL, mains[started], cell);
 		started += !err;
 	}
-	if (!err)
-		wait_slice(cell, cell->options->seconds);
+	if (!err) {
+		wait_still(cell);
+		wait_changes(cell);
+	}
 	pthread_mutex_lock(&cell->lock);
 	if (err)
 		fail_cell(cell, -err, "starting a thread");
@@ -395,6 +424,7 @@ void cell_run(const struct stage *stage, const struct kind *kind,
 	cell->kind = kind;
 	cell->engine = engine;
 	cell->options = options;
+	cell->still = true;
 	pthread_mutex_init(&cell->lock, NULL);
 	pthread_cond_init(&cell->turned, NULL);
 	run_cell(cell, result);

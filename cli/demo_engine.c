@@ -31,7 +31,7 @@ struct device {
 	struct io_uring ring; /* not the reference device's */
 
 	/* the usual way */
-	struct iovec registered[BUFFERS_MAX];
+	struct iovec registered[2 * BUFFERS_MAX]; /* the second half is empty at first */
 	unsigned int count, oldest;
 
 	/* libhmm's */
@@ -107,7 +107,8 @@ static void *usual_open(const struct stage *stage, struct buffer *buffers,
 
 	if (!device)
 		return NULL;
-	device->count = count;
+	device->count = 2 * count;
+	device->oldest = count;
 	for (unsigned int i = 0; i < count; i++)
 		device->registered[i] = (struct iovec){buffers[i].addr, buffers[i].len};
 	err = register_buffers(device);

@@ -15,9 +15,9 @@ static const char *const verdicts[] = {
 	[CELL_REFUSED] = "refused", [CELL_BROKEN] = "broken",
 };
 
-static double gigabytes_per_second(const struct counts *counts)
+static double gigabytes_per_second(uint64_t bytes, double seconds)
 {
-	return counts->busy > 0 ? (double)counts->bytes / counts->busy / 1e9 : 0;
+	return seconds > 0 ? (double)bytes / seconds / 1e9 : 0;
 }
 
 static const char head[] =
@@ -70,7 +70,8 @@ static void add_speed(struct table *table, const struct result *result)
 {
 	if (result->verdict == CELL_RAN)
 		table_cell(table, TABLE_PLAIN, "%.1f",
-			   gigabytes_per_second(&result->counts));
+			   gigabytes_per_second(result->counts.still_bytes,
+						result->counts.still_busy));
 	else
 		table_cell(table, TABLE_FAINT, "-");
 }
@@ -196,11 +197,10 @@ static int exit_status(const struct demo *demo)
 	return ran ? CLI_OK : CLI_NOTHING;
 }
 
-static const char legend[] = "wrong: the device read what is no longer there (stale), "
-			     "wrote where the CPU does not "
-			     "look (lost), or used memory protected against it. GB/s: "
-			     "while operations were under "
-			     "way.";
+static const char legend[] =
+	"wrong: the device read what is no longer there (stale), wrote where the CPU does "
+	"not look (lost), or used memory protected against it. GB/s: while operations were "
+	"under way, before the changes began.";
 
 int demo_print_table(const struct demo *demo)
 {
@@ -223,6 +223,21 @@ int demo_print_table(const struct demo *demo)
 static json_t *result_json(const struct result *result)
 {
 	const struct counts *counts = &result->counts;
+	const struct {
+		const char *name;
+		uint64_t value;
+	} numbers[] = {
+		{"operations", counts->operations},
+		{"changes", counts->changes},
+		{"bytes", counts->bytes},
+		{"wrong", counts_wrong(counts)},
+		{"lost", counts->lost},
+		{"stale", counts->stale},
+		{"forbidden", counts->forbidden},
+		{"foreign", counts->foreign},
+		{"failed", counts->failed},
+	};
+	double still, changing;
 	json_t *value = json_pack("{s:s}", "verdict", verdicts[result->verdict]);
 
 	if (result->why[0])
@@ -233,16 +248,14 @@ static json_t *result_json(const struct result *result)
 		json_object_set_new(value, "mode", json_string(result->mode));
 	if (result->first[0])
 		json_object_set_new(value, "first", json_string(result->first));
-	json_object_update_new(
-		value,
-		json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:f}",
-			  "operations", (json_int_t)counts->operations, "changes",
-			  (json_int_t)counts->changes, "bytes", (json_int_t)counts->bytes,
-			  "wrong", (json_int_t)counts_wrong(counts), "lost",
-			  (json_int_t)counts->lost, "stale", (json_int_t)counts->stale,
-			  "forbidden", (json_int_t)counts->forbidden, "foreign",
-			  (json_int_t)counts->foreign, "failed", (json_int_t)counts->failed,
-			  "seconds", counts->busy));
+	for (size_t i = 0; i < sizeof(numbers) / sizeof(numbers[0]); i++)
+		json_object_set_new(value, numbers[i].name,
+				    json_integer((json_int_t)numbers[i].value));
+	still = gigabytes_per_second(counts->still_bytes, counts->still_busy);
+	changing = gigabytes_per_second(counts->bytes - counts->still_bytes,
+					counts->busy - counts->still_busy);
+	json_object_set_new(value, "gb_per_s_still", json_real(still));
+	json_object_set_new(value, "gb_per_s_changing", json_real(changing));
 	return value;
 }
 

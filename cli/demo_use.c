@@ -148,7 +148,6 @@ static void judge(struct user *user, const struct operation *op)
 			op->buffer->known = false;
 		return;
 	}
-	user->counts.bytes += op->len;
 	if (op->buffer->racing)
 		judge_racing(user, op);
 	else if (op->what == OP_READ)
@@ -184,6 +183,21 @@ static void fetch_output(struct user *user, struct operation *op)
 	}
 }
 
+static void account(struct user *user, double busy, const struct operation *ops,
+		    unsigned int count)
+{
+	uint64_t bytes = 0;
+
+	for (unsigned int i = 0; i < count; i++)
+		bytes += ops[i].result > 0 ? (uint64_t)ops[i].result : 0;
+	user->counts.bytes += bytes;
+	user->counts.busy += busy;
+	if (!user->still)
+		return;
+	user->counts.still_bytes += bytes;
+	user->counts.still_busy += busy;
+}
+
 void use_batch(struct user *user, struct buffer **batch, unsigned int count)
 {
 	struct operation ops[BATCH];
@@ -194,7 +208,7 @@ void use_batch(struct user *user, struct buffer **batch, unsigned int count)
 			choose_operation(user, batch[i], &ops[i]);
 		start = demo_now();
 		user->engine->run(user->device, ops, count);
-		user->counts.busy += demo_now() - start;
+		account(user, demo_now() - start, ops, count);
 		for (unsigned int i = 0; i < count; i++) {
 			fetch_output(user, &ops[i]);
 			judge(user, &ops[i]);

@@ -129,9 +129,15 @@ static void catch_signals(void)
 	}
 }
 
-static int exec_command(char **command)
+/* The variables are for the command only: this process has the library in it, too. */
+static int exec_command(char **command, const char *stats)
 {
 	int err;
+
+	if (preload())
+		_exit(CLI_FAILED);
+	if (stats)
+		setenv("HMM_STATS", stats, 1);
 
 	for (size_t i = 0; i < CAUGHT; i++)
 		sigaction(caught[i].number, &before[i], NULL);
@@ -154,7 +160,7 @@ static int wait_for_command(void)
 	return WEXITSTATUS(status);
 }
 
-static int run_command(char **command)
+static int run_command(char **command, const char *stats)
 {
 	catch_signals();
 	child = fork();
@@ -163,7 +169,8 @@ static int run_command(char **command)
 		return CLI_FAILED;
 	}
 	if (child == 0)
-		return exec_command(command);
+		return exec_command(command, stats);
+	unsetenv("HMM_STATS");
 	return wait_for_command();
 }
 
@@ -195,16 +202,15 @@ static void show(const char *path, const struct options *options)
 		return;
 	}
 	if (!print_statistics(path, out))
-		cli_error(
-			"no statistics of %s: it is statically linked, set-user-ID, or was "
-			"killed",
-			options->command[0]);
+		cli_error("no statistics of %s: it did not end by exit(), or is "
+			  "statically linked or set-user-ID",
+			  options->command[0]);
 	if (out != stderr)
 		fclose(out);
 }
 
-/* The temporary file's name in HMM_STATS; NULL: no statistics of ours are wanted. */
-static char *ask_for_statistics(const struct options *options)
+/* The name of a temporary file for the lines; NULL: no statistics of ours are wanted. */
+static char *make_statistics(const struct options *options)
 {
 	const char *dir = getenv("TMPDIR");
 	char *path;
@@ -221,7 +227,6 @@ static char *ask_for_statistics(const struct options *options)
 		return NULL;
 	}
 	close(fd);
-	setenv("HMM_STATS", path, 1);
 	return path;
 }
 
@@ -233,10 +238,8 @@ int cmd_run(int argc, char **argv)
 
 	/* ARGP_IN_ORDER: the options behind the command are the command's. */
 	argp_parse(&argp, argc, argv, ARGP_IN_ORDER, NULL, &options);
-	if (preload())
-		return CLI_FAILED;
-	path = ask_for_statistics(&options);
-	status = run_command(options.command);
+	path = make_statistics(&options);
+	status = run_command(options.command, path);
 	if (path) {
 		show(path, &options);
 		unlink(path);

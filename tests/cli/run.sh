@@ -12,7 +12,6 @@ expect 0 "$HMM" run -- ls /
 says out "etc"
 says err "libhmm: ls["
 expect 3 "$HMM" run -- sh -c 'exit 3'
-says err "libhmm: sh["
 expect 143 "$HMM" run -- sh -c 'kill -TERM $$'
 says err "no statistics"
 expect 127 "$HMM" run -- "$work/nothing-here"
