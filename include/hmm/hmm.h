@@ -316,7 +316,7 @@ struct hmm_stats {
 	uint64_t arena;		     /* bytes of the library's own memory (whole process) */
 };
 
-/** hmm_stats_read - @mirror NULL: the sum over all mirrors. -ECHILD. May sleep. */
+/** hmm_stats_read - @mirror NULL: the sum over all mirrors, past ones too. -ECHILD. May sleep. */
 HMM_API int hmm_stats_read(struct hmm *hmm, struct hmm_mirror *mirror, struct hmm_stats *out);
 
 /**

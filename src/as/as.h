@@ -244,6 +244,9 @@ extern HIDDEN struct as as_self;
 struct hmm *as_hold(void);
 void as_drop(void);
 
+/* stats_env.c: HMM_STATS. The last reference is going. */
+void stats_env_closing(struct hmm *hmm);
+
 /* source.c: the table that the core calls. */
 extern HIDDEN const struct source_ops as_source_ops, as_source_ops_no_barrier;
 int as_arm(struct as *as, uint64_t start, uint64_t end);

@@ -370,6 +370,7 @@ static void close_all(struct hmm *hmm)
 	const struct timespec pause = {.tv_nsec = 100000};
 
 	as_self.watch.live->open = false;
+	stats_env_closing(hmm);
 	core_stop(hmm);
 	pthread_join(as_self.worker, NULL);
 	stop_event_thread();

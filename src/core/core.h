@@ -176,6 +176,7 @@ struct hmm {
 	uint64_t closed_wait;
 
 	struct hmm_mirror *mirrors[MIRRORS];
+	struct hmm_stats past; /* of the mirrors that were destroyed */
 	_Atomic uint32_t refs;
 
 	/* Per-thread reference counts, one array a stripe; [hit] through struct self. */

@@ -143,6 +143,21 @@ int mirror_close(struct hmm_mirror *mirror)
 	return 0;
 }
 
+static void add_stats(struct hmm_stats *sum, const struct hmm_stats *one)
+{
+	sum->translations += one->translations;
+	sum->revoking += one->revoking;
+	sum->pinned += one->pinned;
+	sum->misses += one->misses;
+	sum->collisions += one->collisions;
+	sum->revoked += one->revoked;
+	sum->evicted += one->evicted;
+	sum->released += one->released;
+	sum->closed_fills += one->closed_fills;
+	for (int i = 0; i < HMM_MODES; i++)
+		sum->by_mode[i] += one->by_mode[i];
+}
+
 int hmm_mirror_destroy(struct hmm_mirror *mirror)
 {
 	int err;
@@ -153,6 +168,7 @@ int hmm_mirror_destroy(struct hmm_mirror *mirror)
 	if (err)
 		return err;
 	core_lock(mirror->hmm);
+	add_stats(&mirror->hmm->past, &mirror->stats);
 	mirror->hmm->mirrors[mirror->id] = NULL;
 	mirror->device->mirror = NULL;
 	core_unlock(mirror->hmm);
@@ -168,21 +184,6 @@ const char *hmm_mode_name(enum hmm_mode mode)
 }
 
 /* ---- statistics ------------------------------------------------------------------ */
-
-static void add(struct hmm_stats *sum, const struct hmm_stats *one)
-{
-	sum->translations += one->translations;
-	sum->revoking += one->revoking;
-	sum->pinned += one->pinned;
-	sum->misses += one->misses;
-	sum->collisions += one->collisions;
-	sum->revoked += one->revoked;
-	sum->evicted += one->evicted;
-	sum->released += one->released;
-	sum->closed_fills += one->closed_fills;
-	for (int i = 0; i < HMM_MODES; i++)
-		sum->by_mode[i] += one->by_mode[i];
-}
 
 static uint64_t own_memory(const struct hmm *hmm)
 {
@@ -203,9 +204,11 @@ int hmm_stats_read(struct hmm *hmm, struct hmm_mirror *mirror, struct hmm_stats 
 	if (core_dead(hmm))
 		return core_error(-ECHILD, "hmm_stats_read: the mirror is the parent's");
 	core_lock(hmm);
+	if (!mirror)
+		sum = hmm->past;
 	for (uint32_t i = 0; i < MIRRORS; i++)
 		if (hmm->mirrors[i] && (!mirror || hmm->mirrors[i] == mirror))
-			add(&sum, &hmm->mirrors[i]->stats);
+			add_stats(&sum, &hmm->mirrors[i]->stats);
 	sum.arena = own_memory(hmm);
 	core_unlock(hmm);
 	sum.events = atomic_load(&hmm->counters[COUNT_EVENTS]);
