@@ -30,7 +30,7 @@ for name in $subcommands; do
 	expect 0 "$HMM" help "$name"
 	cmp -s "$work/out" "$work/help" || fail "help $name differs from $name --help"
 	expect 2 "$HMM" "$name" --nonsense
-	says err "hmm $name:"
+	says err "nonsense"
 	plain err
 	grep -q "^\.SS hmm $name" "$man" || fail "hmm(1) has no section on $name"
 	grep -o -- '--[a-z][a-z-]*' "$work/help" | sort -u >"$work/options"
