@@ -74,21 +74,24 @@ static void seen(struct plain *plain, const char *who, bool here)
 	printf("%s: seen\n", who);
 }
 
-/* Each toggling is a record: many times what a ring holds. */
+/* Each toggling is a record: many times what a ring holds. They touch nothing else. */
 static void flood(struct plain *plain)
 {
-	char *p = mmap(NULL, 2 * PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS,
+	char *p = mmap(NULL, 3 * PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS,
 		       -1, 0);
+	char *other = p + 2 * PAGE;
 	struct hmm_translation t;
 
-	p[PAGE] = 1;
-	CHECK(hmm_translate(plain->mirror, p + PAGE, 1, HMM_WRITE, &t) == 0);
-	protect(p + PAGE);
+	CHECK(p != MAP_FAILED);
+	munmap(p + PAGE, PAGE);
+	other[0] = 1;
+	CHECK(hmm_translate(plain->mirror, other, 1, HMM_WRITE, &t) == 0);
+	protect(other);
 	for (int i = 0; i < 20000; i++)
 		syscall(SYS_mprotect, p, PAGE, i & 1 ? PROT_READ : PROT_NONE);
 	CHECK(!hmm_translation_valid(plain->mirror, &t));
 	hmm_translation_put(plain->mirror, &t);
-	munmap(p, 2 * PAGE);
+	munmap(p, 3 * PAGE);
 	printf("after a flood: seen\n");
 }
 

@@ -70,10 +70,13 @@ static void many_mappings(void)
 {
 	char *p = mmap(NULL, 2000 * PAGE, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 
-	CHECK(p != MAP_FAILED);
+	char *shared = mmap(NULL, PAGE, PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+
+	CHECK(p != MAP_FAILED && shared != MAP_FAILED);
 	for (int i = 0; i < 2000; i += 2)
 		CHECK(mprotect(p + i * PAGE, PAGE, PROT_NONE) == 0);
 	both_ways_agree();
+	munmap(shared, PAGE);
 	munmap(p, 2000 * PAGE);
 }
 
