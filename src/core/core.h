@@ -258,7 +258,7 @@ static inline uint64_t slot_end(const struct hmm *hmm, uint32_t index)
 
 static inline enum hmm_mode slot_mode(const struct slot *slot)
 {
-	return (enum hmm_mode)((slot->state >> SLOT_MODE) & 3);
+	return (enum hmm_mode)((LOAD(slot->state) >> SLOT_MODE) & 3);
 }
 
 /* Bytes that a translation keeps pinned. */

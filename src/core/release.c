@@ -114,7 +114,7 @@ static void release_one(struct hmm *hmm, uint32_t n)
 	bool over = slot_unreferenced(hmm, n) || debug_rule_off(6);
 	struct hmm_mapping mapping;
 
-	if (over && device->ops.release && !(slot->state & SLOT_STAGE)) {
+	if (over && device->ops.release && !(LOAD(slot->state) & SLOT_STAGE)) {
 		slot_mapping(hmm, n, &mapping);
 		device->ops.release(device, &mapping);
 	}

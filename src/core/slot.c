@@ -59,12 +59,13 @@ struct hmm_mirror *slot_mirror(struct hmm *hmm, const struct slot *slot)
 void slot_mapping(struct hmm *hmm, uint32_t n, struct hmm_mapping *out)
 {
 	const struct slot *slot = &hmm->slots[n];
+	uint32_t state = LOAD(slot->state); /* a put may flag it meanwhile */
 
 	*out = (struct hmm_mapping){
 		.start = slot->start,
 		.end = slot_end(hmm, n),
-		.access = (slot->state & SLOT_READ ? HMM_READ : 0) |
-			  (slot->state & SLOT_WRITE ? HMM_WRITE : 0),
+		.access = (state & SLOT_READ ? HMM_READ : 0) |
+			  (state & SLOT_WRITE ? HMM_WRITE : 0),
 		.mode = slot_mode(slot),
 		.memory = (void *)(uintptr_t)slot->start,
 		.addr = slot->addr,

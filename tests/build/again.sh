@@ -27,5 +27,5 @@ rm -f "$build.log"
 # A report ends the test, and what is found once must not be lost in a suppression.
 export ASAN_OPTIONS=detect_leaks=1:strict_string_checks=1:abort_on_error=0
 export UBSAN_OPTIONS=print_stacktrace=1:halt_on_error=1
-export TSAN_OPTIONS=halt_on_error=1:second_deadlock_stack=1
+export TSAN_OPTIONS=halt_on_error=1:second_deadlock_stack=1:die_after_fork=0
 meson test -C "$build" --suite unit --print-errorlogs --timeout-multiplier 5
