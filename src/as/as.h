@@ -163,6 +163,7 @@ struct uffd {
 int uffd_open(struct uffd *uffd, const char **why);
 void uffd_close(struct uffd *uffd, struct maps *maps);
 int uffd_register(struct uffd *uffd, uint64_t start, uint64_t end);
+int uffd_registered(struct uffd *uffd, uint64_t start, uint64_t end);
 int uffd_unregister(struct uffd *uffd, uint64_t start, uint64_t end);
 void uffd_unregister_going(struct uffd *uffd, uint64_t start, uint64_t end);
 

@@ -24,15 +24,15 @@ static void unmapped(struct as *as, uint64_t start, uint64_t end)
 	as_unlock(&as->lock);
 }
 
-/* The mapping took its registration along. */
+/*
+ * The mapping took its registration along, but it may have been unmapped there since, and
+ * that event read first: so its new place is forgotten too. Asked for, it is armed anew.
+ */
 static void moved(struct as *as, uint64_t from, uint64_t to, uint64_t len)
 {
-	uint64_t start = from, end = from + len, ino = 0;
-
 	as_lock(&as->lock);
-	if (watch_piece_locked(&as->watch, &start, &end, &ino))
-		watch_add_locked(&as->watch, to, to + len, ino);
 	watch_del_locked(&as->watch, from, from + len);
+	watch_del_locked(&as->watch, to, to + len);
 	as_unlock(&as->lock);
 }
 

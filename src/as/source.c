@@ -4,6 +4,7 @@
  */
 #include <errno.h>
 #include <linux/membarrier.h>
+#include <sched.h>
 #include <time.h>
 
 #include "as/as.h"
@@ -60,15 +61,32 @@ static int arm_mapping(struct as *as, const struct as_mapping *mapping)
 	return err == -ENOMEM ? err : -EOPNOTSUPP;
 }
 
+/*
+ * What is in the set may have been unmapped, and mapped anew by another thread, with the
+ * event of that still to come. The kernel knows; while a change is under way whose event
+ * was not read it says -EAGAIN, and soon something else.
+ */
+static bool still_watched(struct as *as, uint64_t start, uint64_t end)
+{
+	int tries = ARM_TRIES, err;
+	bool covered;
+
+	do {
+		as_lock(&as->lock);
+		covered = watch_covers_locked(&as->watch, start, end);
+		err = covered ? uffd_registered(&as->uffd, start, end) : 0;
+		as_unlock(&as->lock);
+	} while (err == -EAGAIN && --tries && !sched_yield());
+	return covered && (!err || err == -EINVAL); /* a piece of a huge page: cannot say */
+}
+
 int as_arm(struct as *as, uint64_t start, uint64_t end)
 {
 	struct as_mapping mapping;
 	int tries = ARM_TRIES;
 	bool covered;
 
-	as_lock(&as->lock);
-	covered = watch_covers_locked(&as->watch, start, end);
-	as_unlock(&as->lock);
+	covered = still_watched(as, start, end);
 	while (!covered && start < end) {
 		int err = maps_find(&as->maps, start, &mapping);
 

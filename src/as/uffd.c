@@ -113,6 +113,17 @@ int uffd_register(struct uffd *uffd, uint64_t start, uint64_t end)
 	return sys_ioctl(uffd->fd, UFFDIO_REGISTER, &reg);
 }
 
+/*
+ * Is all of it registered with us? Lifting a write protection that nobody ever set changes
+ * nothing. -ENOENT: no; -EAGAIN: an event is on its way; -EINVAL: pieces of huge pages.
+ */
+int uffd_registered(struct uffd *uffd, uint64_t start, uint64_t end)
+{
+	struct uffdio_writeprotect wp = {.range = {.start = start, .len = end - start}};
+
+	return sys_ioctl(uffd->fd, UFFDIO_WRITEPROTECT, &wp);
+}
+
 int uffd_unregister(struct uffd *uffd, uint64_t start, uint64_t end)
 {
 	struct uffdio_range range = {.start = start, .len = end - start};
