@@ -113,17 +113,6 @@ int core_poll_word(struct hmm *hmm, const volatile uint64_t *word)
 	return 0;
 }
 
-bool change_poll_moved(const struct hmm *hmm)
-{
-	uint32_t n = atomic_load_explicit(&hmm->nr_poll, memory_order_acquire);
-
-	for (uint32_t i = 0; i < n; i++)
-		if (__atomic_load_n(hmm->poll[i].word, __ATOMIC_ACQUIRE) !=
-		    atomic_load_explicit(&hmm->poll[i].seen, memory_order_relaxed))
-			return true;
-	return false;
-}
-
 /* Read what the words say first: what comes after that is for the next time. */
 void change_drain_locked(struct hmm *hmm)
 {

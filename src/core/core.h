@@ -296,7 +296,16 @@ bool change_touches_locked(struct hmm *hmm, uint64_t start, uint64_t end);
 int change_settle_locked(struct hmm *hmm, uint64_t start, uint64_t end,
 			 const struct timespec *deadline);
 void change_drain_locked(struct hmm *hmm);
-bool change_poll_moved(const struct hmm *hmm);
+static inline bool change_poll_moved(const struct hmm *hmm)
+{
+	uint32_t n = atomic_load_explicit(&hmm->nr_poll, memory_order_acquire);
+
+	for (uint32_t i = 0; i < n; i++)
+		if (__atomic_load_n(hmm->poll[i].word, __ATOMIC_ACQUIRE) !=
+		    atomic_load_explicit(&hmm->poll[i].seen, memory_order_relaxed))
+			return true;
+	return false;
+}
 
 /* closed.c: hard rule 4 */
 void closed_add_locked(struct hmm *hmm, uint64_t start, uint64_t end, uint64_t probe);

@@ -86,15 +86,18 @@ static __attribute__((noinline)) void count_back(struct hmm *hmm, uint32_t n)
 	core_unlock(hmm);
 }
 
-bool hit(struct hmm_mirror *mirror, uint64_t start, uint64_t end, unsigned int access,
-	 struct hmm_translation *out)
+_Static_assert(SLOT_READ == HMM_READ << 1 && SLOT_WRITE == HMM_WRITE << 1, "one shift");
+
+static inline __attribute__((always_inline)) bool look_up(struct hmm_mirror *mirror,
+							  uint64_t start, uint64_t end,
+							  unsigned int access,
+							  struct hmm_translation *out)
 {
 	struct hmm *hmm = mirror->hmm;
 	const struct index_table *table =
 		atomic_load_explicit(&hmm->index.table, memory_order_acquire);
 	uint64_t classes = atomic_load_explicit(&mirror->classes, memory_order_relaxed);
-	uint32_t want = SLOT_VALID | SLOT_INDEXED | (access & HMM_READ ? SLOT_READ : 0) |
-			(access & HMM_WRITE ? SLOT_WRITE : 0);
+	uint32_t want = SLOT_VALID | SLOT_INDEXED | access << 1;
 	uint32_t state;
 
 	for (; classes; classes &= classes - 1) {
@@ -123,6 +126,13 @@ bool hit(struct hmm_mirror *mirror, uint64_t start, uint64_t end, unsigned int a
 		}
 	}
 	return false;
+}
+
+/* For who holds the lock; hmm_translate() has a copy of its own. */
+bool hit(struct hmm_mirror *mirror, uint64_t start, uint64_t end, unsigned int access,
+	 struct hmm_translation *out)
+{
+	return look_up(mirror, start, end, access, out);
 }
 
 /* May translations be had without asking anybody? Hard rule 3: not while odd. */
@@ -196,7 +206,7 @@ int hmm_translate(struct hmm_mirror *mirror, const void *ptr, size_t len,
 
 	if (likely(mirror && self.hmm_id == mirror->hmm->id && end > start && access &&
 		   !(access & ~3u)) &&
-	    settled(mirror->hmm) && hit(mirror, start, end, access, out))
+	    settled(mirror->hmm) && look_up(mirror, start, end, access, out))
 		return 0;
 	return translate_slowly(mirror, ptr, len, access, out);
 }
