@@ -7,8 +7,10 @@
  */
 #include "account.h"
 
+#include <execinfo.h>
 #include <fcntl.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -48,6 +50,26 @@ static void put_file(const char *task, const char *name)
 	put(text);
 }
 
+/* Each thread prints where it is, in turn. */
+static _Atomic unsigned int answered;
+
+static void print_stack(int sig)
+{
+	void *at[32];
+
+	backtrace_symbols_fd(at, backtrace(at, 32), 2);
+	answered++;
+}
+
+static void ask(const char *task)
+{
+	unsigned int before = answered;
+
+	syscall(SYS_tgkill, getpid(), atoi(task), SIGUSR2);
+	for (unsigned int i = 0; i < 20 && answered == before; i++)
+		nanosleep(&(struct timespec){.tv_nsec = 10000000}, NULL);
+}
+
 /* Not readdir: it allocates. */
 static void put_tasks(void)
 {
@@ -70,7 +92,8 @@ static void put_tasks(void)
 			put_file(name, "comm");
 			put_file(name, "wchan");
 			put_file(name, "syscall");
-			put_file(name, "stack");
+			if (atoi(name) != (int)syscall(SYS_gettid))
+				ask(name);
 		}
 	}
 	close(fd);
@@ -115,6 +138,11 @@ static void *watch(void *unused)
 
 int watchdog_start(const struct watched *what, unsigned int nr)
 {
+	void *at[4];
+
+	/* now, not when it is needed: the first call loads a library */
+	backtrace(at, 4);
+	signal(SIGUSR2, print_stack);
 	watched = what;
 	nr_watched = nr < WATCH_MAX ? nr : WATCH_MAX;
 	stop = false;
