@@ -21,6 +21,18 @@
 		}                                                                        \
 	} while (0)
 
+/* A sanitizer keeps freed memory, and wraps the calls that the library wraps. */
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#define SANITIZED 1
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
+#define SANITIZED 1
+#endif
+#endif
+#ifndef SANITIZED
+#define SANITIZED 0
+#endif
+
 #define PAGE 4096ul
 
 static int plain_map(struct hmm_device *device, struct hmm_mapping *mapping)
@@ -55,6 +67,23 @@ struct plain {
 	struct hmm_device *device;
 	struct hmm_mirror *mirror;
 };
+
+/* Is this source of changes in use? */
+static inline bool is_on(const char *name)
+{
+	struct hmm_feature features[32];
+	int nr = hmm_features(features, 32);
+
+	for (int i = 0; i < nr; i++) {
+		if (strcmp(features[i].name, name))
+			continue;
+		if (features[i].state == HMM_FEATURE_ON)
+			return true;
+		printf("%s is not on: %s; %s\n", name, features[i].reason,
+		       features[i].remedy);
+	}
+	return false;
+}
 
 static inline void plain_open(struct plain *plain, uint32_t flags)
 {

@@ -145,7 +145,7 @@ static void child_of_fork(struct plain *parent, char *p)
 	CHECK(!hmm_translation_valid(own.mirror, &t));
 	hmm_translation_put(own.mirror, &t);
 	plain_close(&own);
-	exit(0);
+	_exit(0);
 }
 
 static void forks(void)
@@ -213,7 +213,6 @@ static void *churn(void *raw)
 		else
 			munmap(p, LEN);
 		free(malloc(1 << 20));
-		mprotect(malloc(1), 0, PROT_READ);
 	}
 	return NULL;
 }
@@ -280,9 +279,8 @@ static void signals(void)
 		struct hmm_translation t, other;
 		char *p, *q;
 
-		if (atomic_load(&victim))
-			p = victim;
-		else
+		p = atomic_exchange(&victim, NULL);
+		if (!p)
 			p = make();
 		if (hmm_translate(plain.mirror, p, PAGE, HMM_READ, &t) == 0)
 			hmm_translation_put(plain.mirror, &t);

@@ -10,20 +10,6 @@
 
 #include "test_as.h"
 
-static bool perf_is_on(void)
-{
-	struct hmm_feature features[32];
-	int nr = hmm_features(features, 32);
-
-	for (int i = 0; i < nr; i++)
-		if (!strcmp(features[i].name, "perf")) {
-			if (features[i].state == HMM_FEATURE_ON)
-				return true;
-			printf("skipped: %s; %s\n", features[i].reason, features[i].remedy);
-		}
-	return false;
-}
-
 static char *_Atomic work; /* what the worker is to protect; it clears it */
 static _Atomic bool stop;
 
@@ -103,7 +89,7 @@ int main(void)
 	alarm(60);
 	pthread_create(&before, NULL, worker, NULL);
 	plain_open(&plain, 0);
-	if (!perf_is_on())
+	if (!is_on("perf"))
 		return 77;
 	seen(&plain, "the opening thread", true);
 	seen(&plain, "a thread from before", false);
