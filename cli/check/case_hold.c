@@ -1,0 +1,200 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+/*
+ * `hmm check`: is a translation that was invalidated never used again (Y4)?
+ *
+ * Translations are held over a change while many others are made; operations are started
+ * before a change and finished after it, while their memory is somebody else's.
+ */
+#include "cases.h"
+
+#include <errno.h>
+#include <string.h>
+
+#define LEN    (4 * CHECK_PAGE)
+#define OTHERS 200
+
+static bool same_resource(const struct hmm_translation *a, const struct hmm_translation *b)
+{
+	if (a->mode != b->mode)
+		return false;
+	if (a->mode == HMM_MODE_PIN)
+		return a->key == b->key;
+	return a->mode == HMM_MODE_STAGE && a->addr == b->addr;
+}
+
+/* Many others come and go; none may get what the held ones still name. */
+static int others_avoid(struct check_run *run, uint8_t *others,
+			const struct hmm_translation *held, unsigned int nr)
+{
+	struct hmm_translation other;
+
+	for (unsigned int i = 0; i < OTHERS; i++) {
+		uint8_t *at = others + i * CHECK_PAGE;
+		int err = hmm_translate(run->env->mirror, at, CHECK_PAGE,
+					HMM_READ | HMM_WRITE, &other);
+
+		if (err)
+			return check_fail(run, "translate: %d, %s", err, hmm_error());
+		for (unsigned int j = 0; j < nr; j++) {
+			if (same_resource(&held[j], &other))
+				return check_stale(
+					run, "key %u was given away while it was held",
+					other.key);
+		}
+		hmm_translation_put(run->env->mirror, &other);
+		++*check_beat;
+	}
+	return 0;
+}
+
+static int hold_over(struct check_run *run, uint8_t *at, uint8_t *others, bool raw)
+{
+	const struct check_calls *calls = check_calls(raw ? WAY_RAW : WAY_LIBC, 0);
+	struct hmm_mirror *mirror = run->env->mirror;
+	struct hmm_translation held[4];
+	int err;
+
+	for (unsigned int i = 0; i < 4; i++) {
+		err = hmm_translate(mirror, at + i * CHECK_PAGE, CHECK_PAGE,
+				    HMM_READ | HMM_WRITE, &held[i]);
+		if (err)
+			return check_fail(run, "translate: %d, %s", err, hmm_error());
+		if (!hmm_translation_valid(mirror, &held[i]) &&
+		    held[i].mode == HMM_MODE_PIN)
+			return check_fail(run, "a fresh translation is not valid");
+	}
+	calls->munmap(at, LEN);
+	if (calls->mmap(at, LEN, PROT_READ | PROT_WRITE,
+			MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0) != at)
+		return check_fail(run, "mmap: %s", strerror(errno));
+	for (unsigned int i = 0; i < 4; i++) {
+		if (hmm_translation_valid(mirror, &held[i]))
+			return check_stale(run, "a translation is valid after its munmap");
+	}
+	if (others_avoid(run, others, held, 4))
+		return -1;
+	if (case_both_ways(run, at, LEN, "new memory where old translations are held"))
+		return -1;
+	for (unsigned int i = 0; i < 4; i++)
+		hmm_translation_put(mirror, &held[i]);
+	return case_both_ways(run, at, LEN, "new memory after the put");
+}
+
+void case_hold(struct check_run *run)
+{
+	uint8_t *at = case_map(LEN), *others = case_map(OTHERS * CHECK_PAGE);
+
+	if (!at || !others) {
+		check_fail(run, "mmap: %s", strerror(errno));
+		return;
+	}
+	memset(others, 1, OTHERS * CHECK_PAGE);
+	for (int round = 0; round < 20 && !run->failed; round++)
+		hold_over(run, at, others, round & 1);
+	munmap(at, LEN);
+	munmap(others, OTHERS * CHECK_PAGE);
+}
+
+/* ---- operations in flight
+ * ---------------------------------------------------------------- */
+
+static bool may_fail_so(int rc)
+{
+	return rc == -EFAULT || rc == -EACCES || rc == -ESTALE;
+}
+
+static bool all_of(const uint8_t *at, size_t len, uint8_t byte)
+{
+	for (size_t i = 0; i < len; i++) {
+		if (at[i] != byte)
+			return false;
+	}
+	return true;
+}
+
+/* A write that is on its way while its memory becomes other memory. */
+static int write_over(struct check_run *run, uint8_t *at, uint8_t *others)
+{
+	const struct hmm_check_device *table = run->env->dev->table;
+	static uint8_t data[LEN];
+	void *operation;
+	int err;
+
+	memset(at, 0x11, LEN);
+	memset(others, 0x22, OTHERS * CHECK_PAGE);
+	memset(data, 0x33, LEN);
+	err = table->start_write(run->env->context, at, data, LEN, &operation);
+	if (err)
+		return check_fail(run, "start_write: %d", err);
+	munmap(at, LEN);
+	if (mmap(at, LEN, PROT_READ | PROT_WRITE,
+		 MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0) != at)
+		return check_fail(run, "mmap: %s", strerror(errno));
+	memset(at, 0x44, LEN);
+	/* Others use the device meanwhile, and whatever the operation might still name. */
+	for (unsigned int i = 0; i < OTHERS; i++) {
+		uint8_t byte;
+
+		if (case_read(run, others + i * CHECK_PAGE, &byte, 1) || byte != 0x22)
+			return check_stale(run, "another page reads %02x", byte);
+	}
+	err = table->finish(run->env->context, operation);
+	if (err && !may_fail_so(err))
+		return check_fail(run, "finish: %d", err);
+	if (!all_of(others, OTHERS * CHECK_PAGE, 0x22))
+		return check_stale(run,
+				   "the operation wrote to memory that was never its own");
+	for (size_t i = 0; i < LEN; i++) {
+		if (at[i] != 0x44 && at[i] != 0x33)
+			return check_stale(run, "the new memory has %02x", at[i]);
+	}
+	return 0;
+}
+
+/* A read that is on its way: it may give the old or the new, and nothing else. */
+static int read_over(struct check_run *run, uint8_t *at)
+{
+	const struct hmm_check_device *table = run->env->dev->table;
+	static uint8_t out[LEN];
+	void *operation;
+	int err;
+
+	memset(at, 0x55, LEN);
+	memset(out, 0, LEN);
+	err = table->start_read(run->env->context, at, out, LEN, &operation);
+	if (err)
+		return check_fail(run, "start_read: %d", err);
+	madvise(at, LEN, MADV_DONTNEED);
+	memset(at, 0x66, LEN);
+	err = table->finish(run->env->context, operation);
+	if (err && !may_fail_so(err))
+		return check_fail(run, "finish: %d", err);
+	for (size_t i = 0; !err && i < LEN; i++) {
+		if (out[i] != 0x55 && out[i] != 0x66)
+			return check_stale(run, "the operation read %02x", out[i]);
+	}
+	return case_both_ways(run, at, LEN, "after an operation over a change");
+}
+
+void case_in_flight(struct check_run *run)
+{
+	const struct hmm_check_device *table = run->env->dev->table;
+	uint8_t *at, *others;
+
+	if (!table->start_write || !table->start_read || !table->finish) {
+		check_skip(run, "this device has no operations in two halves");
+		return;
+	}
+	at = case_map(LEN);
+	others = case_map(OTHERS * CHECK_PAGE);
+	if (!at || !others) {
+		check_fail(run, "mmap: %s", strerror(errno));
+		return;
+	}
+	for (int round = 0; round < 50 && !run->failed; round++) {
+		if (!write_over(run, at, others))
+			read_over(run, at);
+	}
+	munmap(at, LEN);
+	munmap(others, OTHERS * CHECK_PAGE);
+}

@@ -1,0 +1,245 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+/*
+ * `hmm check`: does the device see what the CPU sees, after this change of this memory?
+ *
+ * One cell is run in several variants: the change hits all of the region or some pages of
+ * it; the device looks between the change and the memory's return, or only after both;
+ * it reads first or writes first; and it begins at another offset each time. In each the
+ * device has used the memory before, so that there is something to go stale.
+ */
+#include "suite.h"
+#include "kinds.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <sys/mman.h>
+
+#define V_MIDDLE   1u /* some pages, else all */
+#define V_STRAIGHT 2u /* no look between apply and again */
+#define V_WRITE    4u /* the first use after the change is a write */
+#define VARIANTS   8u
+
+#define MAX_LEN (2 * CHECK_HUGE)
+#define PROBES  9
+
+struct probe {
+	size_t offset, len;
+};
+
+/* All that a change of [lo, hi) may get wrong has an access that would show it. */
+static unsigned int make_probes(const struct check_run *run, struct probe *probes)
+{
+	size_t lo = run->lo, hi = run->hi, len = run->r.len;
+	bool large = len > 64 * CHECK_PAGE;
+	unsigned int nr = 0;
+
+	probes[nr++] = (struct probe){lo + 1, 3};
+	if (!large)
+		probes[nr++] = (struct probe){lo, hi - lo};
+	probes[nr++] = (struct probe){lo + CHECK_PAGE - 7, 14};
+	if (hi + 5 <= len)
+		probes[nr++] = (struct probe){hi - 5, 10};
+	if (lo >= 7)
+		probes[nr++] = (struct probe){lo - 7, 14};
+	if (lo + 513 + 2 * CHECK_PAGE + 1 <= len)
+		probes[nr++] = (struct probe){lo + 513, 2 * CHECK_PAGE + 1};
+	probes[nr++] = (struct probe){hi - 1, 1};
+	probes[nr++] = (struct probe){hi - CHECK_PAGE, CHECK_PAGE};
+	if (!large)
+		probes[nr++] = (struct probe){0, len};
+	return nr;
+}
+
+/* Use the device in both directions, everywhere. */
+static int look(struct check_run *run, unsigned int variant)
+{
+	struct probe probes[PROBES];
+	unsigned int nr = make_probes(run, probes);
+	unsigned int first = variant % nr;
+	bool write = variant & V_WRITE;
+
+	for (unsigned int i = 0; i < nr; i++) {
+		const struct probe *p = &probes[(first + i) % nr];
+
+		for (int both = 0; both < 2; both++, write = !write) {
+			int err = write ? device_write(run, p->offset, p->len)
+					: device_read(run, p->offset, p->len);
+
+			if (err)
+				return err;
+		}
+	}
+	return cpu_verify(run, 0, run->r.len);
+}
+
+/* Memory like in a running program: written by the CPU, and known to the device. */
+static int establish(struct check_run *run, unsigned int variant)
+{
+	struct check_region *r = &run->r;
+	bool write = r->kind->traits & T_WRITE;
+
+	run->step = "before the change";
+	model_state(run, 0, r->len, write ? PAGE_RW : PAGE_RO);
+	if (write && model_paint(run, 0, r->len))
+		return -1;
+	/* Whoever registers memory at its first use registers all of it here. */
+	if (device_read(run, 0, r->len) || (write && device_write(run, 0, r->len)))
+		return -1;
+	return look(run, variant);
+}
+
+static void choose_range(struct check_run *run, const struct check_change *change,
+			 unsigned int variant)
+{
+	size_t len = run->r.len, page = run->r.page;
+	size_t half = len / 2 / page * page;
+
+	run->lo = 0;
+	run->hi = len;
+	if (change->flags & C_TAIL) {
+		run->lo = (variant & V_MIDDLE) || (change->flags & C_WHOLE) ? half : 0;
+	} else if ((variant & V_MIDDLE) && !(change->flags & C_WHOLE)) {
+		run->lo = page < half ? 4 * page : half;
+		run->hi = page < half ? 11 * page : len;
+		if (run->hi > len) {
+			run->lo = half;
+			run->hi = len;
+		}
+	}
+}
+
+static int change_and_look(struct check_run *run, const struct check_change *change,
+			   unsigned int variant)
+{
+	bool straight = (variant & V_STRAIGHT) || (change->flags & C_STRAIGHT);
+
+	run->step = "after the change";
+	if (change->apply(run))
+		return -1;
+	if (!(straight && change->again) && look(run, variant))
+		return -1;
+	if (!change->again)
+		return 0;
+	run->step = straight ? "after the change and back" : "when the memory was back";
+	if (change->again(run))
+		return -1;
+	return look(run, variant);
+}
+
+/*
+ * The contract says that this change may go unseen. Then the device still reaches the old
+ * pages, and hmm_invalidate() is all it takes to put it right: no more than that.
+ */
+static void accept_limit(struct check_run *run, unsigned int limit)
+{
+	struct check_region *r = &run->r;
+	struct check_result first = *run->result;
+	int err = hmm_invalidate(run->env->hmm, r->addr, r->len);
+
+	run->failed = false;
+	run->stale = false;
+	run->step = "after hmm_invalidate";
+	for (size_t i = 0; i < r->len / CHECK_PAGE; i++) {
+		if (r->state[i] != PAGE_SEGV && r->state[i] != PAGE_BUS)
+			guarded_read(r->shadow + i * CHECK_PAGE, r->addr + i * CHECK_PAGE,
+				     CHECK_PAGE);
+	}
+	if (err) {
+		check_fail(run, "%s", hmm_error());
+	} else if (!look(run, 0)) {
+		*run->result = first;
+		run->result->status = CHECK_LIMIT;
+		run->result->limit = (uint8_t)limit;
+		run->failed = true;
+	}
+}
+
+int check_region_open(struct check_run *run, const struct check_kind *kind)
+{
+	static uint8_t *shadow, *base, *buf;
+	struct check_region *r = &run->r;
+
+	if (!shadow) {
+		shadow = mmap(NULL, 3 * MAX_LEN, PROT_READ | PROT_WRITE,
+			      MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+		base = shadow + MAX_LEN;
+		buf = base + MAX_LEN;
+	}
+	memset(r, 0, sizeof(*r));
+	r->kind = kind;
+	r->len = kind->len;
+	r->page = kind->page;
+	r->shadow = shadow;
+	r->base = base;
+	r->fd = -1;
+	run->buf = buf;
+	return kind->make(r);
+}
+
+static void run_variant(struct check_run *run, const struct check_cell *cell,
+			unsigned int variant)
+{
+	const struct check_change *change = &check_changes[cell->change];
+	unsigned int limit;
+
+	run->calls = check_calls(run->way, variant);
+	run->pipe[0] = run->pipe[1] = -1;
+	if (check_env_reset(run->env)) {
+		check_fail(run, "the device does not open again");
+		return;
+	}
+	if (check_region_open(run, &check_kinds[cell->kind])) {
+		check_skip(run, "%s", run->r.reason);
+		return;
+	}
+	choose_range(run, change, variant);
+	if (!establish(run, variant))
+		change_and_look(run, change, variant);
+	limit = limit_of(run->env, change, run->way);
+	if (run->failed && run->stale && limit)
+		accept_limit(run, limit);
+	if (change->done)
+		change->done(run);
+	run->r.kind->unmake(&run->r);
+}
+
+static bool repeats(const struct check_change *change, unsigned int variant)
+{
+	/* Variants that would do the same again. */
+	if ((variant & V_MIDDLE) && (change->flags & C_WHOLE))
+		return true;
+	return (variant & V_STRAIGHT) && (!change->again || (change->flags & C_STRAIGHT));
+}
+
+void check_cell_run(struct check_env *env, const struct check_cell *cell)
+{
+	const struct check_change *change = &check_changes[cell->change];
+	struct check_result *result = cell->result, skipped = {0}, limited = {0};
+	unsigned int passed = 0;
+
+	for (unsigned int variant = 0; variant < VARIANTS; variant++) {
+		struct check_run run = {0};
+
+		if (repeats(change, variant))
+			continue;
+		for (int attempt = 0; attempt < 3; attempt++) {
+			run = (struct check_run){
+				.env = env, .result = result, .way = cell->way};
+			run_variant(&run, cell, variant);
+			if (!run.unreadable_ok)
+				break;
+		}
+		if (!run.failed)
+			passed++;
+		else if (result->status == CHECK_FAIL)
+			return;
+		else if (result->status == CHECK_LIMIT)
+			limited = *result;
+		else
+			skipped = *result;
+		memset(result, 0, sizeof(*result));
+	}
+	*result = limited.status ? limited : skipped;
+	if (passed && !limited.status)
+		result->status = CHECK_PASS;
+}
