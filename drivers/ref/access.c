@@ -12,12 +12,14 @@
  * The gate. An access holds it from before it looks at the table until its bytes are
  * moved, at most REF_CHUNK of them (and attr.delay_ns): so a revoke waits that long. It
  * excludes nothing else, nests in nothing, and is never held across a call into libhmm:
- * that could wait for a change whose revoke waits for the gate.
+ * that could wait for a change whose revoke waits for the gate. Signals are blocked in it:
+ * a handler that unmaps mirrored memory would wait for the access that it interrupted.
  */
 #include "ref.h"
 
 #include <errno.h>
 #include <linux/futex.h>
+#include <signal.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
 #include <time.h>
@@ -131,8 +133,8 @@ static int enter_valid(struct hmm_ref *ref, const struct hmm_translation *held,
 	return -EBUSY;
 }
 
-ssize_t ref_access_try(struct hmm_ref *ref, uint64_t addr, size_t len,
-		       const struct ref_access *access)
+static ssize_t access_gated(struct hmm_ref *ref, uint64_t addr, size_t len,
+			    const struct ref_access *access)
 {
 	unsigned int ticket;
 	ssize_t n = enter_valid(ref, access->held, &ticket);
@@ -148,6 +150,19 @@ ssize_t ref_access_try(struct hmm_ref *ref, uint64_t addr, size_t len,
 		atomic_fetch_add_explicit(&ref->accesses, 1, memory_order_relaxed);
 	}
 	ref_gate_leave(&ref->gate, ticket);
+	return n;
+}
+
+ssize_t ref_access_try(struct hmm_ref *ref, uint64_t addr, size_t len,
+		       const struct ref_access *access)
+{
+	sigset_t all, before;
+	ssize_t n;
+
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, &before);
+	n = access_gated(ref, addr, len, access);
+	pthread_sigmask(SIG_SETMASK, &before, NULL);
 	return n;
 }
 
