@@ -35,7 +35,7 @@ static const struct argp_option argp_options[] = {
 static bool choose_kind(struct demo_options *options, const char *name)
 {
 	for (unsigned int i = 0; i < nr_kinds; i++) {
-		if (strcmp(kinds[i]->name, name))
+		if (strcmp(kinds[i]->name, name) != 0)
 			continue;
 		options->chosen[i] = options->any_chosen = true;
 		return true;
@@ -93,7 +93,8 @@ static int fill_data_file(int fd)
 
 	for (unsigned int i = 0; i < BLOCKS && !err; i++) {
 		stamp_fill(block, BLOCK_MAX, stamp(OWNER_FILE, i + 1));
-		if (pwrite(fd, block, BLOCK_MAX, (off_t)i * BLOCK_MAX) != BLOCK_MAX)
+		if (pwrite(fd, block, BLOCK_MAX, (off_t)(i * BLOCK_MAX)) !=
+		    (ssize_t)BLOCK_MAX)
 			err = errno ? -errno : -ENOSPC;
 	}
 	free(block);

@@ -20,7 +20,7 @@
 /* ---- stamps: every 8-byte word says whose it is, of when, and where it belongs ------ */
 
 #define OWNER_FILE 0xf11eu /* blocks of the data file; buffers are 1, 2, ... */
-#define BLOCK_MAX  (2u << 20)
+#define BLOCK_MAX  ((size_t)2 << 20)
 #define BLOCKS     8u
 
 /* What is expected: 0 is zeros, anything else the stamp of word 0; word i has i added. */

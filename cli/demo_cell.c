@@ -46,14 +46,14 @@ struct cell {
 	bool still;         /* change nothing */
 	int error;          /* of a change: the cell ends */
 	const char *failed; /* which change that was */
-	uint64_t changes;   /* all threads' */
+	uint64_t changes;   /* made in turns */
+	uint64_t raced;     /* made by the racer */
 	uint64_t forbidden; /* found by mutators */
 };
 
 /* ---- changing ----------------------------------------------------------------------- */
 
-static bool may_apply(const struct cell *cell, const struct buffer *buffer,
-		      const struct change *change)
+static bool may_apply(const struct buffer *buffer, const struct change *change)
 {
 	return change->atomic || !buffer->racing;
 }
@@ -70,7 +70,7 @@ static int apply_next(struct cell *cell, struct buffer *buffer, const char **nam
 		const struct change *change = &kind->changes[n / 2 % kind->nr_changes];
 		bool raw = (n & 1) && (!change->protects || cell->options->raw_protect);
 
-		if (!may_apply(cell, buffer, change))
+		if (!may_apply(buffer, change))
 			continue;
 		*name = change->name;
 		err = change->apply(buffer, raw);
@@ -170,7 +170,7 @@ static bool stopped(struct cell *cell, int err, const char *name, bool changed)
 	bool stop;
 
 	pthread_mutex_lock(&cell->lock);
-	cell->changes += changed;
+	cell->raced += changed;
 	if (err)
 		fail_cell(cell, err, name);
 	stop = cell->stop;
@@ -193,12 +193,14 @@ static void *racer_main(void *arg)
 	const struct timespec pause = {0, RACE_PAUSE_NS};
 	struct cell *cell = arg;
 	const char *name = NULL;
+	bool changed = false;
 	int err = 0;
 
-	for (unsigned int i = 0; !stopped(cell, err, name, i); i++) {
+	for (unsigned int i = 0; !stopped(cell, err, name, changed); i++) {
 		unsigned int n = cell->count - 1 - i % cell->kind->racing;
 
-		if (!is_still(cell))
+		changed = !is_still(cell);
+		if (changed)
 			err = apply_next(cell, &cell->buffers[n], &name);
 		nanosleep(&pause, NULL);
 	}
@@ -370,7 +372,7 @@ static void run_threads(struct cell *cell)
 static void collect(struct cell *cell, struct result *result)
 {
 	result->counts = cell->user.counts;
-	result->counts.changes = cell->changes;
+	result->counts.changes = cell->changes + cell->raced;
 	result->counts.forbidden += cell->forbidden;
 	memcpy(result->first, cell->user.first, sizeof(result->first));
 	result->verdict = CELL_RAN;

@@ -256,6 +256,7 @@ static void *hmm_ring_open(const struct stage *stage, struct buffer *buffers,
 	struct device *device = make_ring(stage, why);
 	int err;
 
+	(void)buffers, (void)count;
 	if (!device)
 		return NULL;
 	err = hmm_open(NULL, &device->hmm);
@@ -307,6 +308,7 @@ static void *ref_open(const struct stage *stage, struct buffer *buffers, unsigne
 	struct device *device = make_device(stage, why);
 	int err;
 
+	(void)buffers, (void)count;
 	if (!device)
 		return NULL;
 	err = hmm_open(NULL, &device->hmm);

@@ -15,7 +15,7 @@
 #include <stdlib.h>
 #include <sys/mman.h>
 
-#define KIB      1024u
+#define KIB      ((size_t)1024)
 #define LEN      (128 * KIB)
 #define COUNT(a) (sizeof(a) / sizeof((a)[0]))
 #define RW       (PROT_READ | PROT_WRITE)
@@ -70,6 +70,7 @@ static void teardown_block(struct buffer *buffer)
 
 static int change_free(struct buffer *buffer, bool raw)
 {
+	(void)raw;
 	free(buffer->priv);
 	return take_block(buffer);
 }
@@ -80,6 +81,7 @@ static int change_realloc(struct buffer *buffer, bool raw)
 	size_t offset = (size_t)(buffer->addr - (unsigned char *)buffer->priv);
 	void *block = realloc(buffer->priv, 4 * BLOCK);
 
+	(void)raw;
 	if (!block)
 		return -ENOMEM;
 	buffer->priv = block;
@@ -188,6 +190,7 @@ static void teardown_stack(struct buffer *buffer)
 /* libc keeps the stack for the next thread, and discards its pages. */
 static int change_thread(struct buffer *buffer, bool raw)
 {
+	(void)raw;
 	end_stack(buffer);
 	return start_stack(buffer);
 }
@@ -286,6 +289,7 @@ static void teardown_list(struct buffer *buffer)
 
 static int change_nodes(struct buffer *buffer, bool raw)
 {
+	(void)raw;
 	return add_nodes(buffer, free_nodes(buffer, 2));
 }
 
@@ -294,6 +298,7 @@ static int change_trim(struct buffer *buffer, bool raw)
 {
 	unsigned int freed = free_nodes(buffer, 1);
 
+	(void)raw;
 	malloc_trim(0);
 	return add_nodes(buffer, freed);
 }

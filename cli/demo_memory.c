@@ -18,8 +18,8 @@
 #include <sys/vfs.h>
 #include <unistd.h>
 
-#define KIB          1024u
-#define HUGE_SIZE    (2u << 20)
+#define KIB          ((size_t)1024)
+#define HUGE_SIZE    ((size_t)2 << 20)
 #define RW           (PROT_READ | PROT_WRITE)
 #define COUNT(a)     (sizeof(a) / sizeof((a)[0]))
 #define TMPFS        0x01021994

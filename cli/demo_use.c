@@ -30,7 +30,7 @@ double demo_now(void)
 static void choose_part(const struct user *user, const struct buffer *buffer,
 			struct operation *op)
 {
-	op->from = buffer->visits * 64 * 7 % (buffer->len / 2);
+	op->from = (size_t)buffer->visits * 64 * 7 % (buffer->len / 2);
 	op->len = buffer->len - op->from;
 	if (op->what == OP_PIPE && op->len > user->stage->pipe_max)
 		op->len = user->stage->pipe_max;
@@ -174,7 +174,7 @@ static void fetch_output(struct user *user, struct operation *op)
 			n = read(user->stage->pipes[slot][0], op->out + done, left);
 		else
 			n = pread(user->stage->out_fd, op->out + done, left,
-				  (off_t)slot * BLOCK_MAX + (off_t)done);
+				  (off_t)(slot * BLOCK_MAX + done));
 		if (n <= 0) {
 			op->result = n ? -errno : -EIO;
 			return;

@@ -91,7 +91,7 @@ static bool print_table(const struct features *features)
 		bool any = false;
 
 		for (unsigned int i = 0; i < features->count; i++) {
-			if (strcmp(features->list[i].group, groups[g].group))
+			if (strcmp(features->list[i].group, groups[g].group) != 0)
 				continue;
 			if (!any)
 				table_heading(table, "%s%s", g ? "\n" : "",

@@ -4,7 +4,7 @@
  * does one see afterwards what they did?
  *
  * The command runs with libhmm in LD_PRELOAD and with HMM_STATS naming a temporary file,
- * to which every process of the command adds one line as it ends (see libhmm(3)). An
+ * to which every process of the command adds one line as it ends (see hmm(1)). An
  * HMM_STATS that is set already is left alone.
  */
 #include "cli.h"

@@ -253,7 +253,7 @@ static bool has_progress(void)
 {
 	const char *term = getenv("TERM");
 
-	return term && strcmp(term, "dumb") && isatty(STDERR_FILENO) == 1;
+	return term && strcmp(term, "dumb") != 0 && isatty(STDERR_FILENO) == 1;
 }
 
 void table_progress(const char *format, ...)

@@ -71,6 +71,8 @@ struct hmm_attr {
  *
  * There is one struct hmm a process. The first open decides the attributes; a later one
  * with other, non-NULL attributes gets -EBUSY. May sleep; starts two threads.
+ * With HMM_STATS=stderr or HMM_STATS=FILE in its environment, a process tells in one line
+ * what the library did, when it ends by exit().
  *
  * -EINVAL bad attributes; -EPERM or -ENOSYS no source of changes can be had on this
  * kernel (hmm_error() says what is missing and what to do); -ENOMEM; -EMFILE; -EAGAIN.
