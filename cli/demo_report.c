@@ -8,6 +8,8 @@
 
 #include <hmm/hmm.h>
 
+#include <string.h>
+
 enum { USUAL, URING, REF };
 
 static const char *const verdicts[] = {
@@ -110,20 +112,43 @@ static bool print_rows(const struct demo *demo)
 /* ---- what is said below it ------------------------------------------------------------
  */
 
-/* What did not run says why, and once for all engines where it is the memory's fault. */
+static bool same_reason(const struct result *a, const struct result *b)
+{
+	return a->verdict == b->verdict && !strcmp(a->why, b->why);
+}
+
+/* The kinds from @k on that did not run by that engine for the same reason as @k. */
+static void print_reason(const struct demo *demo, unsigned int k, unsigned int e)
+{
+	const struct result *result = &demo->results[k][e];
+	char text[1024];
+	int len = 0;
+
+	for (unsigned int n = 0; n < nr_kinds; n++) {
+		if (!same_reason(result, &demo->results[n][e]))
+			continue;
+		if (n < k)
+			return; /* it was told there */
+		len += snprintf(text + len, sizeof(text) - (size_t)len, "%s%s",
+				len ? ", " : "", kinds[n]->title);
+	}
+	if (result->verdict != CELL_SKIPPED)
+		len += snprintf(text + len, sizeof(text) - (size_t)len, "; %s",
+				engines[e].title);
+	snprintf(text + len, sizeof(text) - (size_t)len, ": %s: %s",
+		 verdicts[result->verdict], result->why);
+	table_wrap(stdout, 0, 92, text);
+}
+
+/* What did not run says why; once for all engines where it is the memory's fault. */
 static void print_reasons(const struct demo *demo)
 {
-	for (unsigned int k = 0; k < nr_kinds; k++) {
-		for (unsigned int e = 0; e < ENGINES; e++) {
-			const struct result *result = &demo->results[k][e];
+	for (unsigned int e = 0; e < ENGINES; e++) {
+		for (unsigned int k = 0; k < nr_kinds; k++) {
+			enum verdict verdict = demo->results[k][e].verdict;
 
-			if (result->verdict <= CELL_RAN)
-				continue;
-			printf("%s, %s: %s: %s\n", kinds[k]->title,
-			       result->verdict == CELL_SKIPPED ? "all" : engines[e].title,
-			       verdicts[result->verdict], result->why);
-			if (result->verdict == CELL_SKIPPED)
-				break;
+			if (verdict > CELL_RAN && (verdict != CELL_SKIPPED || e == USUAL))
+				print_reason(demo, k, e);
 		}
 	}
 	if (!demo->raw_protect)
