@@ -145,6 +145,8 @@ class Page:
         lines = plain(comment)
         names, _, what = lines[0].partition(" - ")
         self.names = names.split(", ")
+        # Of an inline function what it is called with, not what it does.
+        decl = re.sub(r"static inline ([^{]*?)\s*\{.*\}", r"\1;", decl, flags=re.DOTALL)
         self.header_name, self.header, self.decl = header_name, header, decl
         # The summary goes on until the line is empty or a parameter begins.
         rest = lines[1:]
