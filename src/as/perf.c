@@ -50,12 +50,12 @@ static void copy_words(const struct perf_ring *ring, uint64_t at, void *to, size
 
 	for (size_t i = 0; i < size / 8; i++)
 		words[i] = __atomic_load_n(&data[(at / 8 + i) % (RING_SIZE / 8)],
-					   __ATOMIC_RELAXED);
+					   __ATOMIC_ACQUIRE);
 }
 
+/* The words were read with acquire: the head is read after them. */
 static bool overtaken(const struct perf_ring *ring, uint64_t at)
 {
-	__atomic_thread_fence(__ATOMIC_ACQUIRE);
 	return head_of(ring) - at > RING_SIZE - MARGIN;
 }
 

@@ -52,11 +52,11 @@ bool log_overlaps(struct hmm *hmm, uint64_t since, uint64_t start, uint64_t end)
 	for (uint64_t i = since; i < head; i++) {
 		const struct logged *entry = &hmm->log[i % CHANGES];
 
-		if (atomic_load_explicit(&entry->start, memory_order_relaxed) < end &&
-		    atomic_load_explicit(&entry->end, memory_order_relaxed) > start)
+		/* Acquire: the head is read again after them. */
+		if (atomic_load_explicit(&entry->start, memory_order_acquire) < end &&
+		    atomic_load_explicit(&entry->end, memory_order_acquire) > start)
 			return true;
 	}
-	atomic_thread_fence(memory_order_acquire);
 	return atomic_load_explicit(&hmm->log_head, memory_order_relaxed) - since >=
 	       CHANGES;
 }

@@ -31,6 +31,24 @@
 #define LOAD(x)     __atomic_load_n(&(x), __ATOMIC_RELAXED)
 #define STORE(x, v) __atomic_store_n(&(x), (v), __ATOMIC_RELAXED)
 
+/* A full fence; the thread sanitizer knows of none but those in atomic operations. */
+#ifdef __has_feature
+#define CORE_TSAN __has_feature(thread_sanitizer)
+#elif defined(__SANITIZE_THREAD__)
+#define CORE_TSAN 1
+#else
+#define CORE_TSAN 0
+#endif
+extern HIDDEN _Atomic uint32_t core_fence_word;
+static inline void core_fence(void)
+{
+#if CORE_TSAN
+	atomic_fetch_add(&core_fence_word, 0);
+#else
+	atomic_thread_fence(memory_order_seq_cst);
+#endif
+}
+
 /* ---- slots: one translation each ---------------------------------------------- */
 
 /*

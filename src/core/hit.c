@@ -31,7 +31,7 @@ static inline void count_add(_Atomic uint32_t *count, uint32_t change)
 static inline void count_fence(const struct hmm *hmm)
 {
 	if (unlikely(hmm->fences))
-		atomic_thread_fence(memory_order_seq_cst);
+		core_fence();
 	else
 		atomic_signal_fence(memory_order_seq_cst);
 }

@@ -7,6 +7,8 @@
 #include "core/core.h"
 #include "util/arena.h"
 
+_Atomic uint32_t core_fence_word;
+
 #define SEQ_FIRST 2 /* even, and not the 0 that the child of a fork finds */
 
 static int init_sync(struct hmm *hmm)

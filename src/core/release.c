@@ -145,7 +145,7 @@ void release_run(struct hmm *hmm)
 	if (hmm->ops->barrier)
 		hmm->ops->barrier(hmm->source);
 	else
-		atomic_thread_fence(memory_order_seq_cst);
+		core_fence();
 	while (n) {
 		uint32_t next = hmm->cold[n].right;
 

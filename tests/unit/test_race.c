@@ -226,7 +226,7 @@ static void hits_against_revocation(void)
 	CHECK(!hmm_quiesce(fake.hmm, 5000));
 	CHECK(!hmm_stats_read(fake.hmm, mirror, &stats));
 	fprintf(stderr, "  %lu asked, %lu misses\n", asked, stats.misses);
-	CHECK(stats.revoking == 0 && stats.translations <= 1);
+	CHECK(stats.revoking == 0 && stats.translations <= 2); /* one a hitter at most */
 	down();
 }
 
