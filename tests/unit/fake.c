@@ -509,6 +509,15 @@ static void post(struct fake *f, enum fake_event_kind kind, unsigned int page,
 		pthread_cond_wait(&f->read, &f->lock);
 }
 
+/*
+ * What goes was no newer than this. Where nothing is, nothing goes: perhaps another thread
+ * unmapped it just now, and waits for that to be read; then that one's return counts.
+ */
+static uint64_t newest_gone(struct fake *f, unsigned int page)
+{
+	return f->pages[page].id ? f->next_frame : 0;
+}
+
 /* As a perf ring: a record, then its head moves. Too many: one that covers everything. */
 static void record(struct fake *f, unsigned int page, unsigned int n)
 {
@@ -533,7 +542,7 @@ static void replace(struct fake *f, unsigned int page, unsigned int n, unsigned 
 	pthread_mutex_lock(&f->lock);
 	bool tell = event && any_armed(f, page, n);
 	for (unsigned int i = 0; i < n; i++)
-		base[i] = f->next_frame;
+		base[i] = mapped ? f->next_frame : newest_gone(f, page + i);
 	set_pages(f, page, n, access, mapped, mapped);
 	if (mapped && event)
 		record(f, page, n);
@@ -565,7 +574,7 @@ static unsigned int removal_begin(struct fake *f)
 
 static void drop_page(struct fake *f, unsigned int page, uint64_t *base)
 {
-	*base = f->next_frame;
+	*base = newest_gone(f, page);
 	f->pages[page].frame = 0;
 	memset(f->memory + page * FAKE_PAGE, 0, FAKE_PAGE);
 }
