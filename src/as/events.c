@@ -89,8 +89,10 @@ static void read_batch(struct as *as)
 	if (!late)
 		change_mark(as->hmm);
 	got = sys_read(as->uffd.fd, batch, sizeof(batch));
-	if (late)
+	if (late) {
+		debug_window(3);
 		change_mark(as->hmm);
+	}
 	for (long i = 0; i < got / (long)sizeof(batch[0]); i++)
 		tell(as, &batch[i]);
 	change_unmark(as->hmm);

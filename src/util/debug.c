@@ -12,6 +12,9 @@
 #include <errno.h>
 #include <stdatomic.h>
 #include <stdlib.h>
+#include <time.h>
+
+#define WINDOW_NS 200000
 
 static _Atomic uint64_t calls, fail_at;
 static _Atomic int fail_with;
@@ -38,6 +41,14 @@ bool debug_rule_off(int rule)
 	if (rules < 0)
 		rules = read_rules();
 	return rules & 1 << rule;
+}
+
+void debug_window(int rule)
+{
+	struct timespec wait = {.tv_nsec = WINDOW_NS};
+
+	if (debug_rule_off(rule))
+		clock_nanosleep(CLOCK_MONOTONIC, 0, &wait, NULL);
 }
 
 int debug_inject(const char *what)

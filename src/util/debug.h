@@ -18,6 +18,8 @@
 
 /* Hard rules 3, 4 and 6 can be switched off by HMM_DEBUG_RULES_OFF="3,4,6". */
 bool debug_rule_off(int rule);
+/* Stays a while where the rule, switched off, leaves a gap: so that tests fall into it. */
+void debug_window(int rule);
 
 /*
  * Called at the head of every wrapper of a system call, and of every allocation. Returns
@@ -37,6 +39,7 @@ const char *debug_inject_failed(void);
 #else
 
 #define debug_rule_off(rule) false
+#define debug_window(rule)   ((void)0)
 #define debug_inject(what)   0
 
 #endif

@@ -76,6 +76,8 @@ void change_discard(struct life *l, struct mutator *m, struct span s)
 	unsigned int how = rnd_below(&m->rng, 4);
 	int advice = how == 1 ? MADV_DONTNEED_LOCKED : MADV_DONTNEED;
 
+	if (s.nr >= 64) /* so that it takes its time; no value changes by it */
+		calls->madvise(s.at, s.len, MADV_POPULATE_WRITE);
 	model_begin(l->region);
 	if (kind_is_private(l->kind))
 		announce_empty(l, &s, true);

@@ -327,20 +327,37 @@ static void *run(void *arg)
 	return NULL;
 }
 
+static uint64_t now_ms(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (uint64_t)ts.tv_sec * 1000 + (uint64_t)ts.tv_nsec / 1000000;
+}
+
 static void run_all(unsigned int ms)
 {
 	static struct watched watched[THREADS];
 	pthread_t ids[THREADS];
+	sigset_t usr1;
+	uint64_t end;
 
 	stop = false;
 	for (unsigned int i = 0; i < THREADS; i++)
 		watched[i] = (struct watched){threads[i].name, &progress[i],
 					      (const char *const _Atomic *)&doing[i]};
+	/* signals are for the threads that are inside of something */
+	sigemptyset(&usr1);
+	sigaddset(&usr1, SIGUSR1);
+	pthread_sigmask(SIG_BLOCK, &usr1, NULL);
 	if (watchdog_start(watched, THREADS))
 		fail("the watchdog", -EAGAIN);
+	pthread_sigmask(SIG_UNBLOCK, &usr1, NULL);
 	for (unsigned int i = 0; i < THREADS; i++)
 		pthread_create(&ids[i], NULL, run, (void *)(uintptr_t)i);
-	for (unsigned int done = 0; done < ms; done += 100)
+	pthread_sigmask(SIG_BLOCK, &usr1, NULL);
+	end = now_ms() + ms;
+	while (now_ms() < end)
 		nanosleep(&(struct timespec){.tv_nsec = 100000000}, NULL);
 	stop = true;
 	for (unsigned int i = 0; i < THREADS; i++)

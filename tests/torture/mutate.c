@@ -5,6 +5,15 @@
 #include "mutate.h"
 
 unsigned int kinds_enabled;
+struct hint hint;
+
+/* The last page: what is removed page by page is removed there last. */
+static void give_hint(const struct life *l, const struct span *s)
+{
+	atomic_store(&hint.win, s->win);
+	atomic_store(&hint.off, (size_t)(s->first + s->nr - 1) * PAGE);
+	atomic_store(&hint.region, l->region);
+}
 
 typedef void change_fn(struct life *l, struct mutator *m, struct span s);
 
@@ -79,6 +88,7 @@ static void change_window(struct mutator *m, struct life *l)
 		s = span_of(l, s.win, s.first, 32);
 	}
 	m->doing = c->name;
+	give_hint(l, &s);
 	c->fn(l, m, s);
 	m->doing = "probe";
 	if (rnd_below(&m->rng, 3))

@@ -74,6 +74,14 @@ struct mutator {
 };
 
 extern _Atomic bool torture_stop;
+
+/* Where something is about to change: devices like to go there. Each by itself. */
+struct hint {
+	struct region *_Atomic region;
+	_Atomic unsigned int win;
+	_Atomic size_t off;
+};
+extern struct hint hint;
 extern unsigned int kinds_enabled; /* bits 1 << KIND_x */
 extern const char *file_folder;
 
@@ -146,6 +154,7 @@ void stack_end(struct life *l);
 void *heap_freed(uint64_t *rng, size_t *len);
 
 /* traffic.c: operations of devices. */
+bool traffic_hint(struct op *op, uint64_t *rng);
 bool traffic_choose(struct op *op, struct region *r, uint64_t *rng);
 /* Right after a change: the thread that made it sends operations there, and looks. */
 void traffic_probe(struct mutator *m, struct life *l, const struct span *s);

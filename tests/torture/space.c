@@ -77,5 +77,5 @@ const struct device *const devices[] = {
 #ifdef TORTURE_URING
 	&device_uring,
 #endif
-	&device_plain,   &device_stage, &device_slow, &device_cpu, NULL,
+	&device_plain, &device_stage, &device_slow, &device_cpu, NULL,
 };

@@ -7,6 +7,7 @@
  *
  *	torture [--seconds N] [--raw] [--seed S] [--threads CHANGERS:DRIVERS]
  *		[--kinds anon,thp,...] [--devices ref,uring] [--folder DIR]
+ *		[--nice N (of the changers)] [--stop N (violations)]
  *
  * Exit status: 0 no violation; 1 a violation, a leak or a hang; 77 not possible here.
  */
@@ -17,6 +18,8 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -38,10 +41,12 @@ _Atomic bool torture_stop;
 
 static struct {
 	unsigned int seconds, changers, drivers;
+	int nice;
+	unsigned int stop; /* after so many violations */
 	uint64_t seed;
 	bool raw;
 	const char *devices;
-} opt = {.seconds = 10, .changers = 2, .drivers = 3, .devices = "ref,uring"};
+} opt = {.seconds = 10, .changers = 2, .drivers = 3, .stop = 5, .devices = "ref,uring"};
 
 static struct region regions[REGIONS];
 static struct life lives[REGIONS];
@@ -66,9 +71,30 @@ static void *mutator_main(void *arg)
 {
 	struct mutator *m = arg;
 
+	/* slow to run on when it was woken: what it is in the middle of takes longer */
+	if (opt.nice && setpriority(PRIO_PROCESS, (id_t)syscall(SYS_gettid), opt.nice))
+		change_failed("setpriority", NULL);
 	while (!torture_stop)
 		mutate_step(m, lives, nr_regions);
 	return NULL;
+}
+
+static bool choose(struct driver_thread *t, struct region *favourite, struct op *op)
+{
+	struct region *r = favourite;
+
+	if (!rnd_below(&t->rng, 4))
+		r = &regions[rnd_below(&t->rng, nr_regions)];
+	*op = (struct op){.who = t->dev->name};
+	if (rnd_below(&t->rng, 2) && traffic_hint(op, &t->rng))
+		return true;
+	if (r->exclusive && pthread_rwlock_tryrdlock(&r->hold))
+		return false;
+	if (traffic_choose(op, r, &t->rng))
+		return true;
+	if (r->exclusive)
+		pthread_rwlock_unlock(&r->hold);
+	return false;
 }
 
 /* Up to DEVICE_DEPTH operations at once, mostly on few regions, so that they meet. */
@@ -78,21 +104,10 @@ static unsigned int choose_batch(struct driver_thread *t, struct op *ops)
 	unsigned int nr = 1 + rnd_below(&t->rng, DEVICE_DEPTH), have = 0;
 
 	for (unsigned int i = 0; i < nr; i++) {
-		struct region *r = rnd_below(&t->rng, 4)
-					   ? favourite
-					   : &regions[rnd_below(&t->rng, nr_regions)];
-		struct op *op = &ops[have];
-
-		if (r->exclusive && pthread_rwlock_tryrdlock(&r->hold))
+		if (!choose(t, favourite, &ops[have]))
 			continue;
-		*op = (struct op){.who = t->dev->name};
-		if (!traffic_choose(op, r, &t->rng)) {
-			if (r->exclusive)
-				pthread_rwlock_unlock(&r->hold);
-			continue;
-		}
-		op->data = t->dev->buffer(t->ctx, have);
-		op_prepare(op);
+		ops[have].data = t->dev->buffer(t->ctx, have);
+		op_prepare(&ops[have]);
 		have++;
 	}
 	return have;
@@ -278,7 +293,7 @@ static void make_regions(void)
 
 static void stop_at_violation(void)
 {
-	if (atomic_load(&model_stats.violations) >= 5)
+	if (atomic_load(&model_stats.violations) >= opt.stop)
 		torture_stop = true;
 }
 
@@ -317,7 +332,8 @@ static void usage(const char *what)
 		"torture: %s\n"
 		"usage: torture [--seconds N] [--raw] [--seed S] [--threads "
 		"CHANGERS:DRIVERS]\n"
-		"               [--kinds LIST] [--devices LIST] [--folder DIR]\n",
+		"               [--kinds LIST] [--devices LIST] [--folder DIR] [--nice "
+		"N]\n",
 		what);
 	exit(2);
 }
@@ -381,6 +397,12 @@ static void option(int c, const char *arg)
 	case 'f':
 		file_folder = arg;
 		break;
+	case 'o':
+		opt.stop = (unsigned int)strtoul(arg, NULL, 10);
+		break;
+	case 'n':
+		opt.nice = atoi(arg);
+		break;
 	default:
 		usage("unknown option");
 	}
@@ -396,6 +418,8 @@ static void options(int argc, char **argv)
 		{"kinds", required_argument, NULL, 'k'},
 		{"devices", required_argument, NULL, 'd'},
 		{"folder", required_argument, NULL, 'f'},
+		{"nice", required_argument, NULL, 'n'},
+		{"stop", required_argument, NULL, 'o'},
 		{0},
 	};
 	struct timespec ts;

@@ -27,6 +27,20 @@ static void choose_range(struct op *op, size_t usable, uint64_t *rng)
 	op->len = len;
 }
 
+bool traffic_hint(struct op *op, uint64_t *rng)
+{
+	struct region *r = atomic_load(&hint.region);
+
+	if (!r || r->exclusive)
+		return false;
+	op->region = r;
+	op->win = atomic_load(&hint.win);
+	op->off = atomic_load(&hint.off);
+	op->len = PAGE;
+	op->write = rnd_below(rng, 2);
+	return op->off < atomic_load(&r->usable[op->win]);
+}
+
 bool traffic_choose(struct op *op, struct region *r, uint64_t *rng)
 {
 	unsigned int win = rnd_below(rng, WINDOWS);
