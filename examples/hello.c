@@ -1,0 +1,30 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// A device copies between two pointers of this program's own; then the memory changes.
+#include <hmm/ref.h>
+#include <stdio.h>
+#include <sys/mman.h>
+
+int main(void)
+{
+	struct hmm *hmm;
+	struct hmm_ref *device;
+	struct hmm_mirror *mirror;
+	char greeting[32] = "hello, device";
+	char *page = mmap(NULL, 4096, PROT_READ | PROT_WRITE,
+			  MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	if (hmm_open(NULL, &hmm) || hmm_ref_open(hmm, NULL, &device) ||
+	    hmm_mirror_create(hmm_ref_device(device), NULL, &mirror))
+		return fprintf(stderr, "%s\n", hmm_error()), 1;
+
+	hmm_ref_copy(device, page, greeting, sizeof(greeting)); // any pointer, no registering
+	printf("%s\n", page);
+
+	munmap(page, 4096); // the device is off it before this returns
+	if (hmm_ref_copy(device, page, greeting, sizeof(greeting)))
+		printf("%s\n", hmm_error());
+
+	hmm_ref_close(device);
+	hmm_close(hmm);
+	return 0;
+}
