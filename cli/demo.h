@@ -35,14 +35,20 @@ bool stamp_own(const void *memory, size_t from, size_t len, unsigned int owner);
 
 /* ---- buffers: memory that the device uses and the other threads change -------------- */
 
-enum turn { TURN_CHANGE, TURN_CHANGING, TURN_DEVICE, TURN_OPERATION };
+enum turn {
+	TURN_CHANGE,    /* to be changed by a mutator, or for the racer to go on */
+	TURN_CHANGING,  /* being changed by a thread, in turns */
+	TURN_DEVICE,    /* to be used by the device, in turns */
+	TURN_OPERATION, /* being used */
+	TURN_RACE,      /* changed at any time, */
+	TURN_RACED,     /* and used meanwhile */
+};
 
 struct buffer {
 	/* fixed */
 	unsigned int id; /* the stamps' owner */
 	unsigned int slot;
 	const struct kind *kind;
-	bool racing; /* changed while the device works on it; else in turns */
 	size_t len;
 	int fd; /* behind the mapping, -1 if none */
 
@@ -58,6 +64,7 @@ struct buffer {
 	void *priv; /* the kind's */
 
 	enum turn turn; /* cell lock */
+	bool racing;    /* cell lock; constant while used */
 };
 
 static inline uint64_t buffer_base(const struct buffer *buffer)

@@ -9,7 +9,8 @@
  *
  * Racing buffers are changed by a thread of their own at any time, by changes that leave
  * the address mapped throughout. There an operation may find the old memory or the new,
- * but never anybody else's data, and no error.
+ * but never anybody else's data, and no error. After every few changes such a buffer is
+ * used in turns once: nothing that was made during the race may be used then.
  */
 #include "demo.h"
 
@@ -24,6 +25,7 @@
 
 #define MUTATORS      2u
 #define RACE_PAUSE_NS 30000
+#define RACES         6   /* changes at any time, before the buffer is used in turns once */
 #define STILL_PART    0.3 /* of the time nothing is changed */
 #define CHANGES_MIN   100
 #define SLICE_MORE_S  2.0
@@ -37,6 +39,7 @@ struct cell {
 	unsigned int count; /* buffers; the racing ones are the last */
 
 	struct user user; /* the device thread's */
+	unsigned int batches;
 
 	pthread_mutex_t lock;
 	pthread_cond_t turned; /* a buffer's turn has come, or stop */
@@ -165,54 +168,96 @@ static void *mutator_main(void *arg)
 	return NULL;
 }
 
-static bool stopped(struct cell *cell, int err, const char *name, bool changed)
+/* Some changes at any time. False: the cell ends. */
+static bool race_buffer(struct cell *cell, struct buffer *buffer)
 {
-	bool stop;
+	const struct timespec pause = {0, RACE_PAUSE_NS};
+	const char *name = NULL;
+	int err = 0;
 
+	for (unsigned int i = 0; i < RACES && !err; i++) {
+		err = apply_next(cell, buffer, &name);
+		nanosleep(&pause, NULL);
+	}
 	pthread_mutex_lock(&cell->lock);
-	cell->raced += changed;
+	cell->raced += RACES;
 	if (err)
 		fail_cell(cell, err, name);
-	stop = cell->stop;
 	pthread_mutex_unlock(&cell->lock);
-	return stop;
+	return !err;
 }
 
-static bool is_still(struct cell *cell)
+static bool wait_turn(struct cell *cell, const struct buffer *buffer, enum turn turn)
 {
-	bool still;
+	while (buffer->turn != turn && !cell->stop)
+		pthread_cond_wait(&cell->turned, &cell->lock);
+	return !cell->stop;
+}
 
+/*
+ * The race is over for now: after the last change the CPU writes, and the device uses the
+ * buffer as one of the others. What was made while it raced may not be used any more.
+ */
+static void settle_buffer(struct cell *cell, struct buffer *buffer)
+{
 	pthread_mutex_lock(&cell->lock);
-	still = cell->still;
+	if (!wait_turn(cell, buffer, TURN_RACE))
+		goto out;
+	buffer->turn = TURN_CHANGING;
+	buffer->racing = false;
 	pthread_mutex_unlock(&cell->lock);
-	return still;
+	buffer_fill(buffer);
+	pthread_mutex_lock(&cell->lock);
+	give_turn(cell, buffer, TURN_DEVICE);
+	if (!wait_turn(cell, buffer, TURN_CHANGE))
+		goto out;
+	buffer->racing = true;
+	give_turn(cell, buffer, TURN_RACE);
+out:
+	pthread_mutex_unlock(&cell->lock);
 }
 
 static void *racer_main(void *arg)
 {
-	const struct timespec pause = {0, RACE_PAUSE_NS};
 	struct cell *cell = arg;
-	const char *name = NULL;
-	bool changed = false;
-	int err = 0;
+	struct buffer *first = &cell->buffers[cell->kind->buffers];
+	bool more;
 
-	for (unsigned int i = 0; !stopped(cell, err, name, changed); i++) {
-		unsigned int n = cell->count - 1 - i % cell->kind->racing;
+	pthread_mutex_lock(&cell->lock);
+	while (cell->still && !cell->stop)
+		pthread_cond_wait(&cell->turned, &cell->lock);
+	more = !cell->stop;
+	pthread_mutex_unlock(&cell->lock);
+	for (unsigned int i = 0; more; i++) {
+		struct buffer *buffer = first + i % cell->kind->racing;
 
-		changed = !is_still(cell);
-		if (changed)
-			err = apply_next(cell, &cell->buffers[n], &name);
-		nanosleep(&pause, NULL);
+		more = race_buffer(cell, buffer);
+		settle_buffer(cell, buffer);
+		pthread_mutex_lock(&cell->lock);
+		more = more && !cell->stop;
+		pthread_mutex_unlock(&cell->lock);
 	}
 	return NULL;
 }
 
 /* ---- using -------------------------------------------------------------------------- */
 
+static bool take_racing(struct cell *cell, struct buffer *buffer)
+{
+	if (buffer->turn == TURN_RACE)
+		buffer->turn = TURN_RACED;
+	else if (buffer->turn == TURN_DEVICE)
+		buffer->turn = TURN_OPERATION;
+	else
+		return false;
+	return true;
+}
+
 /* Buffers whose turn it is, and one of the racing ones. */
 static unsigned int take_batch(struct cell *cell, struct buffer **batch)
 {
 	unsigned int count = 0, racing = cell->kind->racing;
+	struct buffer *racer = &cell->buffers[cell->kind->buffers];
 
 	while (count < BATCH - !!racing) {
 		struct buffer *buffer = find_turn(cell, TURN_DEVICE);
@@ -222,9 +267,10 @@ static unsigned int take_batch(struct cell *cell, struct buffer **batch)
 		buffer->turn = TURN_OPERATION;
 		batch[count++] = buffer;
 	}
-	if (count && racing)
-		batch[count++] =
-			&cell->buffers[cell->count - 1 - cell->user.next_block % racing];
+	if (racing)
+		racer += cell->batches++ % racing;
+	if (count && racing && take_racing(cell, racer))
+		batch[count++] = racer;
 	return count;
 }
 
@@ -245,10 +291,9 @@ static void *device_main(void *arg)
 		pthread_mutex_unlock(&cell->lock);
 		use_batch(&cell->user, batch, count);
 		pthread_mutex_lock(&cell->lock);
-		for (unsigned int i = 0; i < count; i++) {
-			if (!batch[i]->racing)
-				give_turn(cell, batch[i], TURN_CHANGE);
-		}
+		for (unsigned int i = 0; i < count; i++)
+			give_turn(cell, batch[i],
+				  batch[i]->turn == TURN_RACED ? TURN_RACE : TURN_CHANGE);
 	}
 	pthread_mutex_unlock(&cell->lock);
 	return NULL;
@@ -288,7 +333,7 @@ static int setup_buffers(struct cell *cell, const char **why)
 			return err;
 		if (!cell->kind->linked)
 			buffer_fill(buffer);
-		buffer->turn = TURN_DEVICE;
+		buffer->turn = buffer->racing ? TURN_RACE : TURN_DEVICE;
 	}
 	return 0;
 }
@@ -316,6 +361,7 @@ static void wait_still(struct cell *cell)
 		  NULL);
 	pthread_mutex_lock(&cell->lock);
 	cell->still = cell->options->still;
+	pthread_cond_broadcast(&cell->turned);
 	pthread_mutex_unlock(&cell->lock);
 }
 

@@ -32,7 +32,8 @@ struct device {
 
 	/* the usual way */
 	struct iovec registered[2 * BUFFERS_MAX]; /* the second half is empty at first */
-	unsigned int count, oldest;
+	unsigned int used[2 * BUFFERS_MAX];       /* the last batch that used it */
+	unsigned int count, oldest, batch;
 
 	/* libhmm's */
 	struct hmm *hmm;
@@ -136,13 +137,17 @@ static int find_slot(struct device *device, const struct buffer *buffer)
 
 	for (slot = 0; slot < device->count; slot++) {
 		if (device->registered[slot].iov_base == iov.iov_base)
-			return (int)slot;
+			goto found;
 	}
-	slot = device->oldest++ % device->count;
+	do {
+		slot = device->oldest++ % device->count;
+	} while (device->used[slot] == device->batch);
 	done = io_uring_register_buffers_update_tag(&device->ring, slot, &iov, &tag, 1);
 	if (done < 0)
 		return done;
 	device->registered[slot] = iov;
+found:
+	device->used[slot] = device->batch;
 	return (int)slot;
 }
 
@@ -230,6 +235,7 @@ static void ring_run(void *arg, struct operation *ops, unsigned int count)
 	struct device *device = arg;
 	int err;
 
+	device->batch++;
 	for (unsigned int i = 0; i < count; i++) {
 		ops[i].result = -EIO;
 		prepare(device, &ops[i], i);
