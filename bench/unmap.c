@@ -203,7 +203,8 @@ void bench_unmap(struct bench *bench)
 	char *peer =
 		peer_output("hmm-bench-ucx", bench->quick ? "unmap 200 3" : "unmap 2000 9");
 
-	/* A block that the heap has no room for is mapped by itself, and unmapped by free. */
+	/* A block that the heap has no room for is mapped by itself, and unmapped by free.
+	 */
 	mallopt(M_MMAP_THRESHOLD, 128 << 10);
 	malloc_trim(0);
 	check_hmm(hmm_open(NULL, &hmm), "hmm_open");

@@ -34,7 +34,8 @@ static bool beside(const char *relative, char *path, size_t size)
 
 int cmd_bench(int argc, char **argv)
 {
-	static const char *const places[] = {"../bench/hmm-bench", "../libexec/hmm/hmm-bench"};
+	static const char *const places[] = {"../bench/hmm-bench",
+					     "../libexec/hmm/hmm-bench"};
 	char path[PATH_MAX];
 
 	for (size_t i = 0; i < sizeof(places) / sizeof(places[0]); i++)

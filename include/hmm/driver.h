@@ -37,11 +37,11 @@ struct hmm_mapping {
 	uint64_t start, end; /* in: the addresses translated; whole pages */
 	unsigned int access; /* in: HMM_READ and/or HMM_WRITE allowed to the device */
 	enum hmm_mode mode;  /* in: how; one that the driver offers */
-	void *memory;	     /* in: where the CPU reaches it: start; HMM_MODE_STAGE: the
+	void *memory;        /* in: where the CPU reaches it: start; HMM_MODE_STAGE: the
 			      * bounce buffer, which start and end then name */
-	uint64_t addr;	     /* out: the device's address of start */
-	uint32_t key;	     /* out: the device's key */
-	void *priv;	     /* out: the driver's own */
+	uint64_t addr;       /* out: the device's address of start */
+	uint32_t key;        /* out: the device's key */
+	void *priv;          /* out: the driver's own */
 };
 
 struct hmm_driver_ops {
@@ -72,17 +72,17 @@ struct hmm_driver_ops {
 };
 
 struct hmm_driver {
-	size_t size;	     /* sizeof(struct hmm_driver) */
-	uint32_t abi;	     /* HMM_DRIVER_ABI */
+	size_t size;         /* sizeof(struct hmm_driver) */
+	uint32_t abi;        /* HMM_DRIVER_ABI */
 	const char *name;    /* "ref", "uring" */
 	const char *license; /* an SPDX expression or "GPL"; must be GPL-compatible */
 	const struct hmm_driver_ops *ops;
 	enum hmm_mode modes[HMM_MODES]; /* what it offers, the best first */
 	unsigned int nr_modes;
 	uint64_t max_map;    /* the longest HMM_MODE_PIN mapping in bytes; 0: no limit */
-	uint64_t max_direct; /* HMM_MODE_DIRECT: translate up to this much of a memory mapping
-			      * around a miss, where that costs the device nothing; 0: no
-			      * more than was asked for (and the mirror's granule) */
+	uint64_t max_direct; /* HMM_MODE_DIRECT: translate up to this much of a memory
+			      * mapping around a miss, where that costs the device nothing;
+			      * 0: no more than was asked for (and the mirror's granule) */
 };
 
 /**
@@ -93,8 +93,8 @@ struct hmm_driver {
  * Holds a reference on @hmm. -EINVAL a malformed table; -EPERM a licence that is not
  * GPL-compatible; -EPROTO built for another driver ABI; -ENOMEM; -ECHILD.
  */
-HMM_API int hmm_device_register(struct hmm *hmm, const struct hmm_driver *driver, void *priv,
-				struct hmm_device **out);
+HMM_API int hmm_device_register(struct hmm *hmm, const struct hmm_driver *driver,
+				void *priv, struct hmm_device **out);
 
 /**
  * hmm_device_unregister - the device goes; its mirror is destroyed with it

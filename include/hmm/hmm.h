@@ -32,7 +32,7 @@ extern "C" {
 
 #define HMM_API __attribute__((visibility("default")))
 
-struct hmm;	   /* this process's address space; reference counted */
+struct hmm;        /* this process's address space; reference counted */
 struct hmm_device; /* a device, made by a driver's own open call */
 struct hmm_mirror; /* one device's mirror of an interval of the address space */
 
@@ -55,13 +55,14 @@ HMM_API const char *hmm_mode_name(enum hmm_mode mode);
 /* ---- the address space ------------------------------------------------------ */
 
 #define HMM_NO_INTERPOSE 1u /* do not use the interposed libc calls: events alone */
-#define HMM_NO_PERF	 2u /* do not watch for mprotect by raw system calls */
+#define HMM_NO_PERF      2u /* do not watch for mprotect by raw system calls */
 
 struct hmm_attr {
-	size_t size;		   /* sizeof(struct hmm_attr) */
-	uint32_t flags;		   /* HMM_NO_... */
-	uint32_t max_translations; /* all mirrors together; 0: 1,048,576; at most 16,777,216 */
-	uint32_t wait_ms;	   /* the longest that a call waits for a change; 0: 10,000 */
+	size_t size;               /* sizeof(struct hmm_attr) */
+	uint32_t flags;            /* HMM_NO_... */
+	uint32_t max_translations; /* all mirrors together; 0: 1,048,576; at most 16,777,216
+				    */
+	uint32_t wait_ms; /* the longest that a call waits for a change; 0: 10,000 */
 };
 
 /**
@@ -105,8 +106,8 @@ HMM_API const char *hmm_version(void);
 
 enum hmm_feature_state {
 	HMM_FEATURE_MISSING = 0, /* reason and remedy say why, and how to get it */
-	HMM_FEATURE_OFF = 1,	 /* there, but not in use; reason says why */
-	HMM_FEATURE_ON = 2,	 /* there, and in use (or would be) */
+	HMM_FEATURE_OFF = 1,     /* there, but not in use; reason says why */
+	HMM_FEATURE_ON = 2,      /* there, and in use (or would be) */
 };
 
 struct hmm_feature {
@@ -130,13 +131,13 @@ HMM_API int hmm_features(struct hmm_feature *features, unsigned int max);
 /* ---- mirrors ------------------------------------------------------------------ */
 
 struct hmm_mirror_attr {
-	size_t size;		   /* sizeof(struct hmm_mirror_attr) */
-	uint64_t start, end;	   /* the interval to mirror; both 0: all of it */
-	uint64_t max_pinned;	   /* bytes pinned at a time; 0: no limit of the library's */
+	size_t size;         /* sizeof(struct hmm_mirror_attr) */
+	uint64_t start, end; /* the interval to mirror; both 0: all of it */
+	uint64_t max_pinned; /* bytes pinned at a time; 0: no limit of the library's */
 	uint32_t max_translations; /* of this mirror; 0: what hmm_attr allows */
-	uint32_t modes;		   /* bits 1 << HMM_MODE_x that may be used; 0: all */
-	uint64_t granule;	   /* map this much around a miss, cut at the mapping's ends;
-				    * a power of two; 0: one page */
+	uint32_t modes;            /* bits 1 << HMM_MODE_x that may be used; 0: all */
+	uint64_t granule; /* map this much around a miss, cut at the mapping's ends;
+			   * a power of two; 0: one page */
 };
 
 /**
@@ -165,8 +166,8 @@ HMM_API int hmm_mirror_destroy(struct hmm_mirror *mirror);
  * addr and key are the driver's: what they mean is in the driver's header.
  */
 struct hmm_translation {
-	uint64_t addr;	    /* the device's address of ptr */
-	uint32_t key;	    /* the driver's key or slot */
+	uint64_t addr;      /* the device's address of ptr */
+	uint32_t key;       /* the driver's key or slot */
 	enum hmm_mode mode; /* how it was made reachable */
 	uint64_t opaque[2]; /* the library's */
 };
@@ -228,27 +229,27 @@ HMM_API int hmm_invalidate(struct hmm *hmm, const void *start, size_t len);
  * One entry a page. What a snapshot finds (as Linux's include/linux/hmm.h has it, but
  * with no page frame number: user space has none).
  */
-#define HMM_PFN_VALID	  (1ull << 0) /* present: the device may read it */
-#define HMM_PFN_WRITE	  (1ull << 1) /* present and writable without a fault */
-#define HMM_PFN_ERROR	  (1ull << 2) /* no mapping, no permission to read, or I/O memory */
-#define HMM_PFN_PMD	  (1ull << 3) /* mapped by a huge page (2 MiB on x86-64) */
-#define HMM_PFN_PUD	  (1ull << 4) /* mapped by a gigantic page (1 GiB on x86-64) */
-#define HMM_PFN_ZERO	  (1ull << 5) /* the zero page */
-#define HMM_PFN_FILE	  (1ull << 6) /* a page of a file or of shared memory */
+#define HMM_PFN_VALID     (1ull << 0) /* present: the device may read it */
+#define HMM_PFN_WRITE     (1ull << 1) /* present and writable without a fault */
+#define HMM_PFN_ERROR     (1ull << 2) /* no mapping, no permission to read, or I/O memory */
+#define HMM_PFN_PMD       (1ull << 3) /* mapped by a huge page (2 MiB on x86-64) */
+#define HMM_PFN_PUD       (1ull << 4) /* mapped by a gigantic page (1 GiB on x86-64) */
+#define HMM_PFN_ZERO      (1ull << 5) /* the zero page */
+#define HMM_PFN_FILE      (1ull << 6) /* a page of a file or of shared memory */
 #define HMM_PFN_REQ_FAULT (1ull << 8) /* input of fault: make it present */
 #define HMM_PFN_REQ_WRITE (1ull << 9) /* input of fault: and writable */
 
 /* A request over a range; the caller owns it and the arrays. One thread at a time. */
 struct hmm_range {
 	struct hmm_mirror *mirror;
-	uint64_t start, end;	     /* multiples of the page size */
-	uint64_t default_flags;	     /* HMM_PFN_REQ_... asked of every page */
+	uint64_t start, end;         /* multiples of the page size */
+	uint64_t default_flags;      /* HMM_PFN_REQ_... asked of every page */
 	uint64_t pfn_flags_mask;     /* which bits of pfns[i] on input count */
-	uint64_t *pfns;		     /* (end - start) / page size entries */
+	uint64_t *pfns;              /* (end - start) / page size entries */
 	struct hmm_translation *dma; /* hmm_range_dma_map: filled in, in address order */
-	uint32_t dma_max;	     /* how many dma has room for */
-	uint32_t dma_count;	     /* how many it holds */
-	uint64_t seq;		     /* set by hmm_range_begin */
+	uint32_t dma_max;            /* how many dma has room for */
+	uint32_t dma_count;          /* how many it holds */
+	uint64_t seq;                /* set by hmm_range_begin */
 };
 
 /**
@@ -302,24 +303,26 @@ HMM_API int hmm_range_dma_unmap(struct hmm_range *range);
 /* ---- statistics --------------------------------------------------------------- */
 
 struct hmm_stats {
-	uint64_t translations;	     /* valid now */
-	uint64_t revoking;	     /* revoked, waiting for holders or for the worker */
-	uint64_t pinned;	     /* bytes pinned now, those of revoking included */
-	uint64_t misses;	     /* translations made */
-	uint64_t collisions;	     /* fills begun again because the range changed */
-	uint64_t revoked;	     /* translations ended by changes */
-	uint64_t evicted;	     /* translations ended by limits */
-	uint64_t released;	     /* translations whose resources were given back */
-	uint64_t closed_fills;	     /* made without a pin because a removal was not over */
+	uint64_t translations;       /* valid now */
+	uint64_t revoking;           /* revoked, waiting for holders or for the worker */
+	uint64_t pinned;             /* bytes pinned now, those of revoking included */
+	uint64_t misses;             /* translations made */
+	uint64_t collisions;         /* fills begun again because the range changed */
+	uint64_t revoked;            /* translations ended by changes */
+	uint64_t evicted;            /* translations ended by limits */
+	uint64_t released;           /* translations whose resources were given back */
+	uint64_t closed_fills;       /* made without a pin because a removal was not over */
 	uint64_t by_mode[HMM_MODES]; /* translations made, by mode */
-	uint64_t events;	     /* changes seen by events (whole process) */
-	uint64_t interposed;	     /* changes seen by interposed calls (whole process) */
-	uint64_t perf_records;	     /* mapping records read (whole process) */
-	uint64_t arena;		     /* bytes of the library's own memory (whole process) */
+	uint64_t events;             /* changes seen by events (whole process) */
+	uint64_t interposed;         /* changes seen by interposed calls (whole process) */
+	uint64_t perf_records;       /* mapping records read (whole process) */
+	uint64_t arena;              /* bytes of the library's own memory (whole process) */
 };
 
-/** hmm_stats_read - @mirror NULL: the sum over all mirrors, past ones too. -ECHILD. May sleep. */
-HMM_API int hmm_stats_read(struct hmm *hmm, struct hmm_mirror *mirror, struct hmm_stats *out);
+/** hmm_stats_read - @mirror NULL: the sum over all mirrors, past ones too. -ECHILD. May
+ * sleep. */
+HMM_API int hmm_stats_read(struct hmm *hmm, struct hmm_mirror *mirror,
+			   struct hmm_stats *out);
 
 /**
  * hmm_quiesce - wait until everything revoked and no longer held has been released

@@ -84,7 +84,7 @@ static const char *why_not(int err)
 
 int uffd_open(struct uffd *uffd, const char **why)
 {
-	uint64_t offered;
+	uint64_t offered = 0;
 	int fd = ask(0, &offered);
 
 	*uffd = (struct uffd){.fd = -1};
