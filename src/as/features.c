@@ -158,7 +158,7 @@ static void add_perf(struct list *list)
 {
 	struct text text = {.detail = "mprotect by a raw system call is seen"};
 	struct hmm *hmm = as_hold();
-	bool on = hmm && as_self.perf.nr_rings;
+	bool open = hmm, on = hmm && as_self.perf.nr_rings;
 	bool off = hmm && as_self.perf.off;
 
 	if (hmm)
@@ -172,6 +172,12 @@ static void add_perf(struct list *list)
 	if (!on) {
 		int err = try_perf(&text);
 
+		if (!err && open) {
+			text.reason = "could not be had when the library was opened";
+			text.remedy = "close it and open it again";
+			add(list, "source", "perf", HMM_FEATURE_OFF, text);
+			return;
+		}
 		on = !err;
 		text.remedy = perf_remedy(err);
 	}

@@ -233,6 +233,18 @@ static void renew(bool raw, char *at, int flags, int fd)
 		abort();
 }
 
+/* An mprotect by raw system call is seen in perf's records only (a documented limit). */
+static bool sees_mprotect(bool raw)
+{
+	struct hmm_feature features[40];
+	int nr = raw ? hmm_features(features, 40) : 0;
+
+	for (int i = 0; i < nr && i < 40; i++)
+		if (!strcmp(features[i].name, "perf"))
+			return features[i].state == HMM_FEATURE_ON;
+	return !raw;
+}
+
 static void change_all(bool raw)
 {
 	const char *how = raw ? "raw" : "libc";
@@ -255,7 +267,8 @@ static void change_all(bool raw)
 		syscall(SYS_mprotect, s.memory, LEN, PROT_READ);
 	else
 		mprotect(s.memory, LEN, PROT_READ);
-	must_refuse(what, s.memory, true);
+	if (sees_mprotect(raw))
+		must_refuse(what, s.memory, true);
 	if (raw)
 		syscall(SYS_mprotect, s.memory, LEN, PROT_READ | PROT_WRITE);
 	else
@@ -363,6 +376,8 @@ static void close_all(void)
 		io_uring_queue_exit(&s.uring.ring);
 	for (int i = 0; s.stage && i < TRIES && (err = hmm_ref_close(s.stage)); i++)
 		failed("hmm_ref_close", err);
+	if (err)
+		wrong("hmm_ref_close fails again and again", err);
 	for (int i = 0; s.ref && i < TRIES && (err = hmm_ref_close(s.ref)); i++)
 		failed("hmm_ref_close", err);
 	if (err)

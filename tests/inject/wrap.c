@@ -94,9 +94,15 @@ int __wrap_io_uring_unregister_buffers(struct io_uring *ring)
 	return err ? err : ret;
 }
 
+/* The kernel refuses; what was prepared has been offered to it, as ever. */
 int __wrap_io_uring_submit(struct io_uring *ring)
 {
-	int err = debug_inject("io_uring_submit");
+	int err = debug_inject("io_uring_submit"), fd = ring->enter_ring_fd;
 
-	return err ? err : __real_io_uring_submit(ring);
+	if (!err)
+		return __real_io_uring_submit(ring);
+	ring->enter_ring_fd = -1;
+	__real_io_uring_submit(ring);
+	ring->enter_ring_fd = fd;
+	return err;
 }
