@@ -68,16 +68,16 @@ static void both_ways_agree(void)
 /* More lines than fit into the buffer at once. */
 static void many_mappings(void)
 {
-	char *p = mmap(NULL, 2000 * PAGE, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	char *p = mmap(NULL, 400 * PAGE, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 
 	char *shared = mmap(NULL, PAGE, PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 
 	CHECK(p != MAP_FAILED && shared != MAP_FAILED);
-	for (int i = 0; i < 2000; i += 2)
+	for (int i = 0; i < 400; i += 2)
 		CHECK(mprotect(p + i * PAGE, PAGE, PROT_NONE) == 0);
 	both_ways_agree();
 	munmap(shared, PAGE);
-	munmap(p, 2000 * PAGE);
+	munmap(p, 400 * PAGE);
 }
 
 static void kinds_of_mappings(void)

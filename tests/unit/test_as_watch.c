@@ -104,7 +104,7 @@ int main(int argc, char **argv)
 	CHECK(watch_init(&watch) == 0);
 	CHECK(!watch_maybe(watch.live, 0, UINT64_MAX >> 17));
 	CHECK(watch_maybe(watch.live, 1ull << 47, (1ull << 47) + 1));
-	for (int round = 0; round < 30000; round++) {
+	for (int round = 0; round < 10000; round++) {
 		unsigned int first = (unsigned int)random() % PAGES;
 		unsigned int last = first + 1 + (unsigned int)random() % 200;
 		uint64_t ino = (uint64_t)random() % 4;
