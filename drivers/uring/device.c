@@ -168,6 +168,7 @@ int hmm_uring_open(struct hmm *hmm, struct io_uring *ring,
 	u->sqpoll = ring->flags & IORING_SETUP_SQPOLL;
 	u->sqe_shift = ring->flags & IORING_SETUP_SQE128 ? 1 : 0;
 	u->restored = *ring->cq.khead;
+	u->translated = ring->sq.sqe_head;
 	look_up_opcodes(u);
 	ret = init_slots(u, slots);
 	if (ret)

@@ -22,6 +22,9 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
+#define likely(x)   __builtin_expect(!!(x), 1)
+#define unlikely(x) __builtin_expect(!!(x), 0)
+
 /* Newer than the liburing of Debian 12; what each does is looked up at run time. */
 #define OP_READV_FIXED  60u /* 6.15 */
 #define OP_WRITEV_FIXED 61u /* 6.15 */
@@ -75,7 +78,8 @@ struct hmm_uring {
 	struct uring_slots slots;
 
 	struct uring_op *free __attribute__((aligned(64))); /* [submit] */
-	uint32_t nr_used; /* [submit] of ops, how many were ever used */
+	uint32_t nr_used;        /* [submit] of ops, how many were ever used */
+	unsigned int translated; /* [submit] sqes before this one were looked at */
 	uint64_t fixed, plain, refused, retranslated; /* [submit] for hmm_uring_stats */
 
 	/* A list; filled by [reap] when empty, emptied by [submit]. */

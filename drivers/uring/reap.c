@@ -31,9 +31,9 @@ static void restore(struct hmm_uring *u, struct io_uring_cqe *cqe)
 	if (!op)
 		return;
 	cqe->user_data = op->user_data;
-	if (op->error)
+	if (unlikely(op->error))
 		cqe->res = op->error;
-	if (!(cqe->flags & IORING_CQE_F_MORE))
+	if (likely(!(cqe->flags & IORING_CQE_F_MORE)))
 		finish_op(u, op);
 }
 

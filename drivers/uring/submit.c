@@ -12,7 +12,8 @@
  *
  * Sqes given and not taken (a short submit) lie in [khead, sqe_head). Their translations
  * are compared again, and redone if the memory changed. With SQPOLL the kernel takes them
- * at any time, so they count as submitted and are left alone.
+ * at any time, so they count as submitted and are left alone. `translated` is where the
+ * last submit stopped.
  */
 #include "internal.h"
 
@@ -87,55 +88,67 @@ static bool span_of_pieces(const struct iovec *iov, unsigned int nr, struct span
 	return end > start && span->len / 2 <= sum;
 }
 
-/* False: the operation stays plain. */
-static bool span_of(const struct hmm_uring *u, const struct io_uring_sqe *sqe,
-		    struct span *span)
+static __attribute__((noinline)) bool
+span_of_others(const struct hmm_uring *u, const struct io_uring_sqe *sqe, struct span *span)
 {
 	const struct iovec *iov = (const void *)(uintptr_t)sqe->addr;
 
-	span->start = sqe->addr;
-	span->len = sqe->len;
-	span->access = HMM_READ;
 	switch (sqe->opcode) {
-	case IORING_OP_READ:
-		span->access = HMM_WRITE;
-		return true;
-	case IORING_OP_WRITE:
-		return true;
 	case IORING_OP_READV:
 		span->access = HMM_WRITE;
 		return u->vectored && span_of_pieces(iov, sqe->len, span);
 	case IORING_OP_WRITEV:
+		span->access = HMM_READ;
 		return u->vectored && span_of_pieces(iov, sqe->len, span);
 	case IORING_OP_SEND_ZC:
+		*span = (struct span){sqe->addr, sqe->len, HMM_READ};
 		return u->zerocopy;
 	default:
 		return false;
 	}
 }
 
+/* False: the operation stays plain. */
+static inline bool span_of(const struct hmm_uring *u, const struct io_uring_sqe *sqe,
+			   struct span *span)
+{
+	bool read = sqe->opcode == IORING_OP_READ;
+
+	if (unlikely(!read && sqe->opcode != IORING_OP_WRITE))
+		return span_of_others(u, sqe, span);
+	span->start = sqe->addr;
+	span->len = sqe->len;
+	span->access = read ? HMM_WRITE : HMM_READ;
+	return true;
+}
+
 /* ---- rewriting ------------------------------------------------------------------- */
 
-static void keep_sqe(struct uring_op *op, const struct io_uring_sqe *sqe)
+static void keep_sqe(struct uring_op *op, struct io_uring_sqe *sqe,
+		     struct hmm_mirror *mirror)
 {
 	op->user_data = sqe->user_data;
+	op->mirror = mirror;
 	op->opcode = sqe->opcode;
 	op->flags = sqe->flags;
 	op->ioprio = sqe->ioprio;
 	op->fd = sqe->fd;
 	op->error = 0;
 	atomic_store_explicit(&op->busy, true, memory_order_relaxed);
+	sqe->user_data = (uintptr_t)op;
 }
+
+_Static_assert(IORING_OP_WRITE - IORING_OP_READ ==
+		       IORING_OP_WRITE_FIXED - IORING_OP_READ_FIXED,
+	       "READ and WRITE become their fixed forms by the same distance");
 
 static void make_fixed(struct io_uring_sqe *sqe, uint32_t slot)
 {
 	sqe->buf_index = slot;
 	switch (sqe->opcode) {
 	case IORING_OP_READ:
-		sqe->opcode = IORING_OP_READ_FIXED;
-		break;
 	case IORING_OP_WRITE:
-		sqe->opcode = IORING_OP_WRITE_FIXED;
+		sqe->opcode -= IORING_OP_READ - IORING_OP_READ_FIXED;
 		break;
 	case IORING_OP_READV:
 		sqe->opcode = OP_READV_FIXED;
@@ -181,6 +194,23 @@ static bool is_refusal(int err)
 	return err == -EBUSY || err == -EOPNOTSUPP;
 }
 
+static __attribute__((noinline)) int not_fixed(struct hmm_uring *u,
+					       struct hmm_mirror *mirror,
+					       struct io_uring_sqe *sqe,
+					       struct uring_op *op, int err)
+{
+	if (is_refusal(err)) {
+		keep_sqe(op, sqe, mirror);
+		op->error = err;
+		make_failing(sqe);
+		return err;
+	}
+	if (!err)
+		hmm_translation_put(mirror, &op->translation);
+	put_op(u, op);
+	return 0;
+}
+
 /* 1: on a fixed buffer; 0: it stays plain; else how it was refused. */
 static int translate_sqe(struct hmm_uring *u, struct hmm_mirror *mirror,
 			 struct io_uring_sqe *sqe)
@@ -196,25 +226,16 @@ static int translate_sqe(struct hmm_uring *u, struct hmm_mirror *mirror,
 		return 0;
 	ret = hmm_translate(mirror, (void *)(uintptr_t)span.start, span.len, span.access,
 			    &op->translation);
-	if (ret ? !is_refusal(ret) : op->translation.mode != HMM_MODE_PIN) {
-		if (!ret)
-			hmm_translation_put(mirror, &op->translation);
-		put_op(u, op);
-		return 0;
-	}
-	keep_sqe(op, sqe);
-	op->mirror = mirror;
-	op->error = ret;
-	if (ret)
-		make_failing(sqe);
-	else
-		make_fixed(sqe, op->translation.key);
-	sqe->user_data = (uintptr_t)op;
-	return ret ? ret : 1;
+	if (unlikely(ret || op->translation.mode != HMM_MODE_PIN))
+		return not_fixed(u, mirror, sqe, op, ret);
+	keep_sqe(op, sqe, mirror);
+	make_fixed(sqe, op->translation.key);
+	return 1;
 }
 
 /* The cancelled operation is named by our user_data, if it is one of ours. */
-static void translate_cancel(struct hmm_uring *u, struct io_uring_sqe *sqe)
+static __attribute__((noinline)) void translate_cancel(struct hmm_uring *u,
+						       struct io_uring_sqe *sqe)
 {
 	for (uint32_t i = 0; i < u->nr_used; i++) {
 		struct uring_op *op = &u->ops[i];
@@ -238,11 +259,11 @@ static void translate_new(struct hmm_uring *u, struct hmm_mirror *mirror,
 	if (sqe->buf_index != HMM_URING_ASKED || sqe->flags & IOSQE_BUFFER_SELECT)
 		return;
 	sqe->buf_index = 0;
-	if (sqe->opcode == IORING_OP_ASYNC_CANCEL)
+	if (unlikely(sqe->opcode == IORING_OP_ASYNC_CANCEL))
 		translate_cancel(u, sqe);
 	else if (mirror && !(sqe->flags & IOSQE_CQE_SKIP_SUCCESS))
 		ret = translate_sqe(u, mirror, sqe);
-	if (ret > 0)
+	if (likely(ret > 0))
 		u->fixed++;
 	else if (!ret)
 		u->plain++;
@@ -250,8 +271,8 @@ static void translate_new(struct hmm_uring *u, struct hmm_mirror *mirror,
 		u->refused++;
 }
 
-static void translate_again(struct hmm_uring *u, struct hmm_mirror *mirror,
-			    struct io_uring_sqe *sqe)
+static __attribute__((noinline)) void
+translate_again(struct hmm_uring *u, struct hmm_mirror *mirror, struct io_uring_sqe *sqe)
 {
 	struct uring_op *op = uring_op_of(u, sqe->user_data);
 
@@ -263,27 +284,38 @@ static void translate_again(struct hmm_uring *u, struct hmm_mirror *mirror,
 	u->retranslated++;
 }
 
+/* The first sqe that may be changed, though a submit has seen it already. */
+static unsigned int first_ours(const struct hmm_uring *u)
+{
+	return u->sqpoll ? u->ring->sq.sqe_head : *u->ring->sq.khead;
+}
+
+/* The first that no submit has seen; a submit may fail before liburing takes any. */
+static unsigned int first_new(const struct hmm_uring *u)
+{
+	unsigned int head = u->ring->sq.sqe_head;
+
+	return (int)(u->translated - head) > 0 ? u->translated : head;
+}
+
 static void translate_all(struct hmm_uring *u)
 {
-	struct io_uring_sq *sq = &u->ring->sq;
 	struct hmm_mirror *mirror = hmm_device_mirror(u->device);
-	unsigned int index;
+	unsigned int index = first_ours(u), seen = first_new(u),
+		     tail = u->ring->sq.sqe_tail;
 
-	if (!u->sqpoll)
-		for (index = *sq->khead; index != sq->sqe_head; index++)
-			translate_again(u, mirror, sqe_at(u, index));
-	for (index = sq->sqe_head; index != sq->sqe_tail; index++)
+	for (; index != seen; index++)
+		translate_again(u, mirror, sqe_at(u, index));
+	for (; index != tail; index++)
 		translate_new(u, mirror, sqe_at(u, index));
+	u->translated = tail;
 }
 
 void uring_submit_undo(struct hmm_uring *u)
 {
-	struct io_uring_sq *sq = &u->ring->sq;
-	unsigned int index;
+	unsigned int index, seen = first_new(u);
 
-	if (u->sqpoll)
-		return;
-	for (index = *sq->khead; index != sq->sqe_head; index++) {
+	for (index = first_ours(u); index != seen; index++) {
 		struct io_uring_sqe *sqe = sqe_at(u, index);
 		struct uring_op *op = uring_op_of(u, sqe->user_data);
 

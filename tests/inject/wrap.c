@@ -18,11 +18,8 @@ void *__real_calloc(size_t nr, size_t size);
 void *__real_realloc(void *p, size_t size);
 int __real_pthread_create(pthread_t *t, const pthread_attr_t *attr, void *(*fn)(void *),
 			  void *arg);
-int __real_io_uring_register_buffers_sparse(struct io_uring *ring, unsigned int nr);
-int __real_io_uring_register_buffers_update_tag(struct io_uring *ring, unsigned int off,
-						const struct iovec *iovecs,
-						const __u64 *tags, unsigned int nr);
-int __real_io_uring_unregister_buffers(struct io_uring *ring);
+int __real_io_uring_register(unsigned int fd, unsigned int opcode, const void *arg,
+			     unsigned int nr);
 int __real_io_uring_submit(struct io_uring *ring);
 
 void *__wrap_malloc(size_t size);
@@ -30,11 +27,8 @@ void *__wrap_calloc(size_t nr, size_t size);
 void *__wrap_realloc(void *p, size_t size);
 int __wrap_pthread_create(pthread_t *t, const pthread_attr_t *attr, void *(*fn)(void *),
 			  void *arg);
-int __wrap_io_uring_register_buffers_sparse(struct io_uring *ring, unsigned int nr);
-int __wrap_io_uring_register_buffers_update_tag(struct io_uring *ring, unsigned int off,
-						const struct iovec *iovecs,
-						const __u64 *tags, unsigned int nr);
-int __wrap_io_uring_unregister_buffers(struct io_uring *ring);
+int __wrap_io_uring_register(unsigned int fd, unsigned int opcode, const void *arg,
+			     unsigned int nr);
 int __wrap_io_uring_submit(struct io_uring *ring);
 
 static bool refuse(const char *what)
@@ -68,29 +62,15 @@ int __wrap_pthread_create(pthread_t *t, const pthread_attr_t *attr, void *(*fn)(
 	return err ? -err : __real_pthread_create(t, attr, fn, arg);
 }
 
-int __wrap_io_uring_register_buffers_sparse(struct io_uring *ring, unsigned int nr)
+/* What ends a table is done even if it says that it failed, as close(2) is. */
+int __wrap_io_uring_register(unsigned int fd, unsigned int opcode, const void *arg,
+			     unsigned int nr)
 {
-	int err = debug_inject("io_uring_register_buffers_sparse");
+	int err = debug_inject("io_uring_register");
+	int ret = 0;
 
-	return err ? err : __real_io_uring_register_buffers_sparse(ring, nr);
-}
-
-int __wrap_io_uring_register_buffers_update_tag(struct io_uring *ring, unsigned int off,
-						const struct iovec *iovecs,
-						const __u64 *tags, unsigned int nr)
-{
-	int err = debug_inject("io_uring_register_buffers_update_tag");
-
-	return err ? err
-		   : __real_io_uring_register_buffers_update_tag(ring, off, iovecs, tags,
-								 nr);
-}
-
-int __wrap_io_uring_unregister_buffers(struct io_uring *ring)
-{
-	int err = debug_inject("io_uring_unregister_buffers");
-	int ret = __real_io_uring_unregister_buffers(ring);
-
+	if (!err || opcode == IORING_UNREGISTER_BUFFERS)
+		ret = __real_io_uring_register(fd, opcode, arg, nr);
 	return err ? err : ret;
 }
 
