@@ -20,7 +20,14 @@
 #define DEFAULT_WAIT_MS      10000u
 #define FLAGS                (HMM_NO_INTERPOSE | HMM_NO_PERF)
 
-HIDDEN struct as as_self = {.lock = PTHREAD_MUTEX_INITIALIZER};
+HIDDEN struct as as_self = {
+	.lock = PTHREAD_MUTEX_INITIALIZER,
+	.uffd.fd = -1,
+	.maps.fd = -1,
+	.pages.fd = -1,
+	.tasks.fd = -1,
+	.stop = -1,
+};
 HIDDEN __thread int as_busy __attribute__((tls_model("initial-exec")));
 
 static pthread_mutex_t open_lock = PTHREAD_MUTEX_INITIALIZER;

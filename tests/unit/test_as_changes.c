@@ -202,8 +202,9 @@ static long do_punch(char *p)
 	return fallocate(file_fd, mode, PAGE, PAGE) | fallocate(mem_fd, mode, PAGE, PAGE);
 }
 
-#define EVERY 0x3f
-#define FILES 0x0c /* memfd, shared file */
+#define EVERY    0x3f
+#define FILES    0x0c /* memfd, shared file */
+#define OF_FILES 0x18 /* shared file, private file: watched from kernel 6.7 on */
 
 static const struct {
 	const char *name;
@@ -274,7 +275,7 @@ int main(int argc, char **argv)
 	char path[] = "/tmp/hmm-changes-XXXXXX";
 	struct hmm_stats stats;
 	unsigned int tried = 0;
-	bool interposed, perf;
+	bool interposed, perf, any;
 
 	raw = events || (argc > 1 && !strcmp(argv[1], "raw"));
 	file_fd = mkstemp(path);
@@ -283,9 +284,11 @@ int main(int argc, char **argv)
 	plain_open(&plain, events ? HMM_NO_INTERPOSE : 0);
 	interposed = is_on("interposition");
 	perf = is_on("perf");
+	any = is_on("userfaultfd-any");
 	for (unsigned int k = 0; k < KINDS; k++)
 		for (unsigned int c = 0; c < sizeof(changes) / sizeof(changes[0]); c++) {
-			if (!can_be_seen(c, interposed, perf))
+			if (!can_be_seen(c, interposed, perf) ||
+			    (OF_FILES >> k & 1 && !any))
 				continue;
 			try_one(&plain, k, c);
 			tried++;
