@@ -143,6 +143,18 @@ static int open_stage(struct stage *stage)
 	return out == MAP_FAILED ? -errno : 0;
 }
 
+static void close_stage(struct stage *stage)
+{
+	munmap((void *)stage->data, BLOCKS * BLOCK_MAX);
+	munmap(stage->out, BUFFERS_MAX * BLOCK_MAX);
+	close(stage->data_fd);
+	close(stage->out_fd);
+	for (unsigned int i = 0; i < BUFFERS_MAX; i++) {
+		close(stage->pipes[i][0]);
+		close(stage->pipes[i][1]);
+	}
+}
+
 /* Without mapping records a raw mprotect is not seen: a documented limit. */
 static bool sees_raw_protect(void)
 {
@@ -223,6 +235,7 @@ static void run_cells(struct demo *demo)
 int cmd_demo(int argc, char **argv)
 {
 	struct demo *demo = calloc(1, sizeof(*demo));
+	int status;
 
 	if (!demo) {
 		cli_error("no memory");
@@ -238,6 +251,8 @@ int cmd_demo(int argc, char **argv)
 	if (!demo->options.json)
 		demo_print_head(demo);
 	run_cells(demo);
-	/* The stage goes with the process. */
-	return demo->options.json ? demo_print_json(demo) : demo_print_table(demo);
+	status = demo->options.json ? demo_print_json(demo) : demo_print_table(demo);
+	close_stage(&demo->stage);
+	free(demo);
+	return status;
 }

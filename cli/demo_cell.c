@@ -242,7 +242,7 @@ static void *racer_main(void *arg)
 
 /* ---- using -------------------------------------------------------------------------- */
 
-static bool take_racing(struct cell *cell, struct buffer *buffer)
+static bool take_racing(struct buffer *buffer)
 {
 	if (buffer->turn == TURN_RACE)
 		buffer->turn = TURN_RACED;
@@ -269,7 +269,7 @@ static unsigned int take_batch(struct cell *cell, struct buffer **batch)
 	}
 	if (racing)
 		racer += cell->batches++ % racing;
-	if (count && racing && take_racing(cell, racer))
+	if (count && racing && take_racing(racer))
 		batch[count++] = racer;
 	return count;
 }

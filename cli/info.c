@@ -14,6 +14,7 @@
 #include <sys/utsname.h>
 
 #define FEATURES_MAX 128
+#define DETAIL_WIDTH 60
 
 struct features {
 	struct hmm_feature list[FEATURES_MAX];
@@ -72,11 +73,36 @@ static int print_json(const struct features *features, const struct utsname *ker
 					kernel->machine, "features", list));
 }
 
+/* How much of text fits on a line: up to a blank. */
+static size_t line_length(const char *text)
+{
+	size_t len = strlen(text), fits = 0;
+
+	if (len <= DETAIL_WIDTH)
+		return len;
+	for (size_t i = 0; i <= DETAIL_WIDTH; i++) {
+		if (text[i] == ' ')
+			fits = i;
+	}
+	return fits ? fits : len;
+}
+
+/* A long detail goes on in rows that have nothing else. */
 static void add_row(struct table *table, const struct hmm_feature *feature)
 {
+	const char *detail = feature->detail;
+	size_t len = line_length(detail);
+
 	table_cell(table, TABLE_PLAIN, "  %s", feature->name);
 	table_cell(table, states[feature->state].style, "%s", states[feature->state].name);
-	table_cell(table, TABLE_PLAIN, "%s", feature->detail);
+	table_cell(table, TABLE_PLAIN, "%.*s", (int)len, detail);
+	while (detail[len]) {
+		detail += len + 1;
+		len = line_length(detail);
+		table_cell(table, TABLE_PLAIN, " ");
+		table_cell(table, TABLE_PLAIN, " ");
+		table_cell(table, TABLE_PLAIN, "%.*s", (int)len, detail);
+	}
 }
 
 /* All groups in one table, so that their columns line up. */
