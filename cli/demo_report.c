@@ -147,7 +147,11 @@ static void print_reasons(const struct demo *demo)
 		for (unsigned int k = 0; k < nr_kinds; k++) {
 			enum verdict verdict = demo->results[k][e].verdict;
 
-			if (verdict > CELL_RAN && (verdict != CELL_SKIPPED || e == USUAL))
+			bool told =
+				e != USUAL && verdict == CELL_SKIPPED &&
+				same_reason(&demo->results[k][e], &demo->results[k][USUAL]);
+
+			if (verdict > CELL_RAN && !told)
 				print_reason(demo, k, e);
 		}
 	}

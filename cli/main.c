@@ -26,7 +26,7 @@ static const struct subcommand subcommands[] = {
 	{"check", "put this machine's devices through the contract", cmd_check},
 #endif
 #ifdef HAVE_BENCH
-	{"bench", "measure", cmd_bench},
+	{"bench", "how fast it is here, beside the limits and beside its peers", cmd_bench},
 #endif
 	{"run", "run a command with libhmm preloaded, and print its statistics", cmd_run},
 };
