@@ -1,0 +1,386 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * For which exports does a use of their name count?
+ *
+ * One name may be exported in several places: an architecture's own version, a generic
+ * one, two libraries. A use counts for an export if it is outside the module that exports
+ * it, in a file that can be built together with it, and in a module that has no symbol of
+ * that name itself.
+ */
+#include <stdlib.h>
+
+#include "link.h"
+
+static void alias(struct linker *l, u32 name, const char *prefix, const char *s,
+		  const char *suffix)
+{
+	char *full = xasprintf("%s%s%s", prefix, s, suffix);
+
+	linker_add_name(l, hash_str(full), EDGE_EXPORT, name);
+	free(full);
+}
+
+/* The names by which the export is used. */
+static void add_aliases(struct linker *l, u32 name, const struct export *e)
+{
+	const char *s = e->name;
+
+	if (e->kind & EXP_TRACEPOINT) {
+		alias(l, name, "trace_", s, "");
+		alias(l, name, "trace_call__", s, "");
+		alias(l, name, "do_trace_", s, "");
+		alias(l, name, "trace_", s, "_enabled");
+		alias(l, name, "trace_", s, "_rcuidle");
+		alias(l, name, "register_trace_", s, "");
+		alias(l, name, "register_trace_prio_", s, "");
+		alias(l, name, "unregister_trace_", s, "");
+		alias(l, name, "__tracepoint_", s, "");
+		alias(l, name, "__traceiter_", s, "");
+		return;
+	}
+	if (e->kind & EXP_STATIC_CALL)
+		alias(l, name, "__SCK__", s, "");
+	if (e->kind & EXP_STATIC_CALL_TRAMP)
+		alias(l, name, "__SCT__", s, "");
+	alias(l, name, "", s, "");
+}
+
+/* Kinds that share names must not share consumers: a tracepoint and a function. */
+static u64 name_key(const struct export *e)
+{
+	return hash_str(e->name) ^ ((u64)(e->kind & EXP_TRACEPOINT) << 20);
+}
+
+static void add_export_name(struct linker *l, u32 export)
+{
+	struct export *e = &l->s->exports.v[export];
+	u32 *id = map_get(&l->xname_index, name_key(e), UINT32_MAX);
+	struct export_name x = {.hash = hash_str(e->name), .first_export = UINT32_MAX};
+
+	/* its trace_x() is made in a header, and is no other thing of that name */
+	x.declared_in_made =
+		e->kind & (EXP_TRACEPOINT | EXP_STATIC_CALL | EXP_STATIC_CALL_TRAMP);
+	if (*id == UINT32_MAX) {
+		*id = l->xnames.n;
+		vec_push(&l->xnames, x);
+		add_aliases(l, *id, e);
+	} else if (e->kind & (EXP_STATIC_CALL | EXP_STATIC_CALL_TRAMP)) {
+		add_aliases(l, *id, e);
+	}
+	e->name_id = *id;
+	l->next_export[export] = l->xnames.v[*id].first_export;
+	l->xnames.v[*id].first_export = export;
+}
+
+/*
+ * One name in both branches of a conditional is one export, and so is one that an
+ * attribute marks in the header and in the source.
+ */
+static bool is_known(const struct scan *s, const struct export *e)
+{
+	bool anywhere = e->kind & EXP_LIBRARY;
+	size_t i;
+
+	for (i = s->exports.n; i > 0; i--) {
+		const struct export *x = &s->exports.v[i - 1];
+
+		if (!anywhere && x->file != e->file)
+			return false;
+		if (!strcmp(x->name, e->name) && x->kind == e->kind)
+			return true;
+	}
+	return false;
+}
+
+static void collect_from_file(struct scan *s, u32 file)
+{
+	const struct facts *f = &s->tree->files.v[file].facts;
+	const struct fact_export *fe = f->a[FA_EXPORT];
+	struct export e = {.file = file, .source = NO_FILE, .added = -1, .consumed = -1};
+	u32 i;
+
+	for (i = 0; i < f->n[FA_EXPORT]; i++) {
+		e.name = facts_str(f, fe[i].name);
+		e.ns = facts_str(f, fe[i].ns);
+		e.via = facts_str(f, fe[i].via);
+		e.kind = fe[i].kind;
+		e.line = fe[i].line;
+		e.judged = true;
+		if (!is_known(s, &e))
+			vec_push(&s->exports, e);
+	}
+}
+
+/* What a macro invoked at a header's file scope exports. */
+static void collect_from_header(struct scan *s, u32 file)
+{
+	const struct facts *f = &s->tree->files.v[file].facts;
+	const struct fact_call *call = f->a[FA_CALL];
+	struct export e = {.file = file, .source = NO_FILE, .added = -1, .consumed = -1};
+	struct buf b = {0};
+	u32 i, k, argc;
+
+	for (i = 0; i < f->n[FA_CALL]; i++) {
+		const struct template_list *l =
+			templates_find(&s->templates, call[i].callee);
+		char *args, *argv[16];
+
+		if (!l || FACTS(f, struct fact_def, FA_DEF)[call[i].owner].kind != DEF_MADE)
+			continue;
+		args = xstrdup(facts_str(f, call[i].args));
+		argc = split_args(args, argv);
+		for (k = 0; k < l->n; k++) {
+			if (l->t[k].kind < 0 ||
+			    !template_fill(&b, l->t[k].name, argv, argc) || !b.n)
+				continue;
+			e.name = arena_strndup(&s->arena, b.s, b.n);
+			e.ns = e.via = "";
+			e.kind = l->t[k].kind;
+			e.line = call[i].line;
+			e.judged = true;
+			vec_push(&s->exports, e);
+		}
+		free(args);
+	}
+	buf_free(&b);
+}
+
+void linker_collect_exports(struct linker *l)
+{
+	struct scan *s = l->s;
+	u32 i;
+
+	for (i = 0; i < s->tree->files.n; i++) {
+		const struct file *f = &s->tree->files.v[i];
+
+		if (f->has_facts && f->facts.n[FA_EXPORT] &&
+		    (f->kind != FILE_HEADER || s->kind == KIND_LIBRARY))
+			collect_from_file(s, i);
+		else if (f->kind == FILE_HEADER && s->first[i] < s->first[i + 1])
+			collect_from_header(s, i);
+	}
+	if (s->kind == KIND_LIBRARY)
+		library_exports(s);
+	l->next_export = xmalloc((s->exports.n + 1) * sizeof(u32));
+	for (i = 0; i < s->exports.n; i++)
+		add_export_name(l, i);
+}
+
+static int by_name_and_file(const void *a, const void *b)
+{
+	const struct membership *x = a, *y = b;
+
+	if (x->file != y->file)
+		return x->file < y->file ? -1 : 1;
+	return x->module < y->module ? -1 : x->module > y->module;
+}
+
+static void note_declarations(struct linker *l, u32 file, const u64 *names, u32 n)
+{
+	u32 i, *id;
+
+	for (i = 0; i < n; i++) {
+		if (!linker_matters(l, names[i]))
+			continue;
+		id = map_find(&l->xname_index, names[i]);
+		if (id) {
+			struct membership m = {.file = *id, .module = file};
+
+			vec_push(&l->declared, m);
+		}
+	}
+}
+
+/* struct membership serves as (name, header) here. */
+void linker_collect_declarations(struct linker *l)
+{
+	const struct tree *t = l->s->tree;
+	const struct fact_def *d;
+	const struct facts *f;
+	u32 i, k, b, *id;
+
+	for (i = 0; i < t->files.n; i++) {
+		f = &t->files.v[i].facts;
+		if (t->files.v[i].kind != FILE_HEADER || !t->files.v[i].has_facts)
+			continue;
+		note_declarations(l, i, f->a[FA_DECL], f->n[FA_DECL]);
+		for (k = 0; k < f->n[FA_GLOBAL]; k++)
+			note_declarations(
+				l, i, &FACTS(f, struct fact_global, FA_GLOBAL)[k].name, 1);
+		d = f->a[FA_DEF];
+		for (k = 0; k < f->n[FA_DEF]; k++) {
+			if (d[k].kind != DEF_MADE)
+				continue;
+			for (b = 0; b < d[k].nbody; b++) {
+				id = map_find(&l->xname_index,
+					      FACTS(f, u64, FA_BODY)[d[k].body + b]);
+				if (id)
+					l->xnames.v[*id].declared_in_made = true;
+			}
+		}
+	}
+	if (l->declared.n)
+		qsort(l->declared.v, l->declared.n, sizeof(*l->declared.v),
+		      by_name_and_file);
+}
+
+/* ---------------------------------------------------------------- assigning -------- */
+
+/* (name << 32 | module) for each module that defines a global of an exported name. */
+static struct map find_definers(const struct linker *l)
+{
+	const struct scan *s = l->s;
+	struct map definers = {0};
+	u32 i, k, m, *id;
+
+	for (i = 0; i < s->tree->files.n; i++) {
+		const struct file *f = &s->tree->files.v[i];
+		const struct fact_global *g = f->facts.a[FA_GLOBAL];
+
+		if (!f->has_facts || f->kind == FILE_HEADER)
+			continue;
+		for (k = 0; k < f->facts.n[FA_GLOBAL]; k++) {
+			id = linker_matters(l, g[k].name)
+				     ? map_find(&l->xname_index, g[k].name)
+				     : NULL;
+			for (m = s->first[i]; id && m < s->first[i + 1]; m++)
+				map_get(&definers, ((u64)(*id + 1) << 32) | s->member[m],
+					1);
+		}
+	}
+	return definers;
+}
+
+static bool arch_fits(const struct scan *s, u32 a, u32 b)
+{
+	const char *x = s->tree->files.v[a].path, *y = s->tree->files.v[b].path;
+	size_t n;
+
+	if (!has_prefix(x, "arch/") || !has_prefix(y, "arch/"))
+		return true;
+	n = strcspn(x + 5, "/") + 1;
+	return !strncmp(x + 5, y + 5, n) || has_prefix(x, "arch/um/") ||
+	       has_prefix(y, "arch/um/");
+}
+
+static bool counts_for(const struct linker *l, const struct map *definers,
+		       const struct export *e, const struct hit *h)
+{
+	const struct scan *s = l->s;
+	u64 key = ((u64)(h->name + 1) << 32) | h->c.module;
+
+	if (scan_file_in(s, e->file, h->c.module) ||
+	    (e->source != NO_FILE && scan_file_in(s, e->source, h->c.module)))
+		return false;
+	if (!arch_fits(s, e->file, h->c.file))
+		return false;
+	return h->c.module == MODULE_BUILTIN || !map_find(definers, key);
+}
+
+static const struct {
+	const char *pattern, *why;
+} compiler_made[] = {
+	{"memcpy", "compilers emit calls of it"},
+	{"memset", "compilers emit calls of it"},
+	{"memmove", "compilers emit calls of it"},
+	{"memcmp", "compilers emit calls of it"},
+	{"strlen", "compilers emit calls of it"},
+	{"bcmp", "compilers emit calls of it"},
+	{"stpcpy", "compilers emit calls of it"},
+	{"__stack_chk_*", "compilers emit it (stack protector)"},
+	{"__fentry__", "compilers emit it (function tracing)"},
+	{"mcount", "compilers emit it (function tracing)"},
+	{"_mcount", "compilers emit it (function tracing)"},
+	{"__gnu_mcount_nc", "compilers emit it (function tracing)"},
+	{"ftrace_call_*", "compilers emit it (function tracing)"},
+	{"__x86_indirect_*", "compilers emit it (retpolines)"},
+	{"__x86_return_thunk", "compilers emit it (return thunks)"},
+	{"__s390_indirect_jump_*", "compilers emit it (expolines)"},
+	{"__cfi_*", "compilers emit it (control flow integrity)"},
+	{"__asan_*", "compilers emit it (KASAN)"},
+	{"__hwasan_*", "compilers emit it (KASAN)"},
+	{"__tsan_*", "compilers emit it (KCSAN)"},
+	{"__msan_*", "compilers emit it (KMSAN)"},
+	{"__ubsan_*", "compilers emit it (UBSAN)"},
+	{"__sanitizer_*", "compilers emit it (coverage)"},
+	{"__gcov_*", "compilers emit it (coverage)"},
+	{"llvm_gcov_*", "compilers emit it (coverage)"},
+	{"__cyg_profile_*", "compilers emit it (instrumentation)"},
+	{"__aeabi_*", "compilers emit it (arithmetic helpers)"},
+	{"__*di3", "compilers emit it (arithmetic helpers)"},
+	{"__*si3", "compilers emit it (arithmetic helpers)"},
+	{"__*di2", "compilers emit it (arithmetic helpers)"},
+	{"__*si2", "compilers emit it (arithmetic helpers)"},
+	{"__*ti3", "compilers emit it (arithmetic helpers)"},
+	{"_restgpr*", "compilers emit it (register saving)"},
+	{"_savegpr*", "compilers emit it (register saving)"},
+	{"_restfpr*", "compilers emit it (register saving)"},
+	{"_savefpr*", "compilers emit it (register saving)"},
+	{"__gnu_h2f_ieee", "compilers emit it (arithmetic helpers)"},
+	{"__get_user_*", "get_user() calls it from assembly"},
+	{"__put_user_*", "put_user() calls it from assembly"},
+	{"bpf_trace_run*", "CREATE_TRACE_POINTS makes calls of it"},
+	{"module_layout", "modpost refers to it from every module"},
+	{"__this_module", "modpost refers to it from every module"},
+};
+
+static const char *implicit_reason(const struct scan *s, const char *name)
+{
+	size_t i;
+
+	for (i = 0; i < s->policy->implicit.n; i++)
+		if (str_match(s->policy->implicit.v[i].pattern, name))
+			return s->policy->implicit.v[i].value;
+	for (i = 0; s->kind == KIND_LINUX && i < ARRAY_SIZE(compiler_made); i++)
+		if (str_match(compiler_made[i].pattern, name))
+			return compiler_made[i].why;
+	return NULL;
+}
+
+static void push_consumer(struct export *e, const struct consumer *c)
+{
+	/* grows by powers of two, without a field for the room */
+	if (!(e->nconsumers & (e->nconsumers - 1)))
+		e->consumers =
+			xrealloc(e->consumers, (e->nconsumers ? e->nconsumers * 2 : 1) *
+						       sizeof(*e->consumers));
+	e->consumers[e->nconsumers++] = *c;
+}
+
+static int by_module(const void *a, const void *b)
+{
+	const struct consumer *x = a, *y = b;
+
+	return x->module < y->module ? -1 : x->module > y->module;
+}
+
+void linker_assign(struct linker *l)
+{
+	struct scan *s = l->s;
+	struct map definers = find_definers(l);
+	unsigned int w;
+	size_t i;
+	u32 e;
+
+	for (w = 0; w < s->workers; w++)
+		for (i = 0; i < l->hits[w].n; i++) {
+			const struct hit *h = &l->hits[w].v[i];
+
+			for (e = l->xnames.v[h->name].first_export; e != UINT32_MAX;
+			     e = l->next_export[e])
+				if (counts_for(l, &definers, &s->exports.v[e], h))
+					push_consumer(&s->exports.v[e], &h->c);
+		}
+	for (i = 0; i < s->exports.n; i++) {
+		struct export *x = &s->exports.v[i];
+		const char *why = implicit_reason(s, x->name);
+		struct consumer c = {.module = UINT32_MAX, .file = NO_FILE, .note = why};
+
+		if (why)
+			push_consumer(x, &c);
+		if (x->nconsumers > 1)
+			qsort(x->consumers, x->nconsumers, sizeof(*x->consumers),
+			      by_module);
+	}
+	map_free(&definers);
+}

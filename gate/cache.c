@@ -1,0 +1,251 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * Which facts of an earlier scan still hold?
+ *
+ * The facts of all files lie in one file, as they are in memory, and are mapped back. A
+ * file's facts hold while its size and time of change are the same; those of sources also
+ * need that the headers' macros make the same names, which a digest tells. A file that is
+ * damaged, of another version or of another machine is no error: it is made anew.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "scan.h"
+
+#define MAGIC "exportgate facts 1\n"
+
+struct cache_head {
+	char magic[24];
+	u64 policy, digest, build;
+	u64 size; /* of the whole file */
+	u32 nfiles, pad;
+};
+
+struct cache_file {
+	u64 path; /* hash */
+	u64 size, mtime;
+	u32 n[FA_COUNT];
+	u32 pad;
+	u64 offset;
+};
+
+struct cache {
+	char *map;
+	size_t size;
+	const struct cache_head *head;
+	const struct cache_file *file;
+	struct map index; /* hash of path -> file */
+};
+
+/* Facts of another build of the extraction are of no use. */
+static u64 build_id(void)
+{
+	return hash_str(__DATE__ __TIME__ EXPORTGATE_VERSION) ^ sizeof(struct fact_call);
+}
+
+static char *cache_name(const char *dir, const struct tree *t, u64 policy)
+{
+	char *real = realpath(t->root, NULL);
+	char *name =
+		xasprintf("%s/%016llx.facts", dir,
+			  (unsigned long long)(hash_str(real ? real : t->root) ^ policy));
+
+	free(real);
+	return name;
+}
+
+static bool is_sound(const struct cache *c, u64 policy)
+{
+	const struct cache_head *h = c->head;
+	u32 i, k;
+
+	if (c->size < sizeof(*h) || memcmp(h->magic, MAGIC, sizeof(MAGIC)) != 0 ||
+	    h->policy != policy || h->build != build_id() || h->size != c->size ||
+	    h->nfiles > (c->size - sizeof(*h)) / sizeof(struct cache_file))
+		return false;
+	for (i = 0; i < h->nfiles; i++) {
+		u64 end = c->file[i].offset;
+
+		for (k = 0; k < FA_COUNT; k++)
+			end += ((u64)c->file[i].n[k] * facts_size[k] + 7) & ~7ull;
+		if (c->file[i].offset > c->size || end > c->size || c->file[i].offset & 7)
+			return false;
+	}
+	return true;
+}
+
+struct cache *cache_load(const char *dir, const struct tree *t, u64 policy)
+{
+	char *name = cache_name(dir, t, policy);
+	int fd = open(name, O_RDONLY | O_CLOEXEC);
+	struct cache *c = xcalloc(1, sizeof(*c));
+	struct stat st;
+	u32 i;
+
+	free(name);
+	if (fd >= 0 && !fstat(fd, &st) && st.st_size > (off_t)sizeof(struct cache_head)) {
+		c->size = st.st_size;
+		c->map = mmap(NULL, c->size, PROT_READ, MAP_PRIVATE, fd, 0);
+		if (c->map == MAP_FAILED)
+			c->map = NULL;
+	}
+	if (fd >= 0)
+		close(fd);
+	c->head = (void *)c->map;
+	c->file = c->map ? (void *)(c->map + sizeof(*c->head)) : NULL;
+	if (!c->map || !is_sound(c, policy)) {
+		cache_free(c);
+		return NULL;
+	}
+	for (i = 0; i < c->head->nfiles; i++)
+		*map_get(&c->index, c->file[i].path, i) = i;
+	return c;
+}
+
+static void take_facts(const struct cache *c, const struct cache_file *cf, struct file *f)
+{
+	const char *p = c->map + cf->offset;
+	int k;
+
+	for (k = 0; k < FA_COUNT; k++) {
+		f->facts.n[k] = cf->n[k];
+		f->facts.a[k] = p;
+		p += ((u64)cf->n[k] * facts_size[k] + 7) & ~7ull;
+	}
+	f->has_facts = true;
+}
+
+bool cache_take(struct cache *c, struct tree *t, bool headers, u64 digest)
+{
+	size_t i;
+	u32 *at;
+
+	if (!headers && digest != c->head->digest)
+		return false;
+	for (i = 0; i < t->files.n; i++) {
+		struct file *f = &t->files.v[i];
+
+		if (f->has_facts || (f->kind == FILE_HEADER) != headers || f->text)
+			continue;
+		at = map_find(&c->index, hash_str(f->path));
+		if (at && c->file[*at].size == f->size && c->file[*at].mtime == f->mtime)
+			take_facts(c, &c->file[*at], f);
+	}
+	return true;
+}
+
+struct writer {
+	int fd;
+	int err;
+	struct buf b;
+};
+
+static void flush(struct writer *w)
+{
+	size_t done = 0;
+	ssize_t n;
+
+	while (!w->err && done < w->b.n) {
+		n = write(w->fd, w->b.s + done, w->b.n - done);
+		if (n > 0)
+			done += n;
+		else if (n < 0 && errno != EINTR)
+			w->err = errno;
+	}
+	w->b.n = 0;
+}
+
+static void put(struct writer *w, const void *p, size_t n)
+{
+	static const char zero[8];
+
+	buf_add(&w->b, p, n);
+	buf_add(&w->b, zero, (8 - n % 8) % 8);
+	if (w->b.n > (4u << 20))
+		flush(w);
+}
+
+static void write_all(struct writer *w, const struct tree *t, struct cache_head *head)
+{
+	struct cache_file cf;
+	u64 offset;
+	size_t i;
+	int k;
+
+	for (i = 0; i < t->files.n; i++)
+		head->nfiles += t->files.v[i].has_facts && !t->files.v[i].text;
+	offset = sizeof(*head) + (u64)head->nfiles * sizeof(cf);
+	head->size = offset;
+	for (i = 0; i < t->files.n; i++)
+		for (k = 0; k < FA_COUNT && t->files.v[i].has_facts && !t->files.v[i].text;
+		     k++)
+			head->size +=
+				((u64)t->files.v[i].facts.n[k] * facts_size[k] + 7) & ~7ull;
+	put(w, head, sizeof(*head));
+	for (i = 0; i < t->files.n; i++) {
+		const struct file *f = &t->files.v[i];
+
+		if (!f->has_facts || f->text)
+			continue;
+		cf = (struct cache_file){.path = hash_str(f->path),
+					 .size = f->size,
+					 .mtime = f->mtime,
+					 .offset = offset};
+		for (k = 0; k < FA_COUNT; k++) {
+			cf.n[k] = f->facts.n[k];
+			offset += ((u64)cf.n[k] * facts_size[k] + 7) & ~7ull;
+		}
+		put(w, &cf, sizeof(cf));
+	}
+	for (i = 0; i < t->files.n; i++)
+		for (k = 0; k < FA_COUNT && t->files.v[i].has_facts && !t->files.v[i].text;
+		     k++)
+			put(w, t->files.v[i].facts.a[k],
+			    (size_t)t->files.v[i].facts.n[k] * facts_size[k]);
+	flush(w);
+}
+
+/* A cache that cannot be written costs time, so it is a warning and no error. */
+void cache_store(const char *dir, const struct tree *t, u64 policy, u64 digest)
+{
+	struct cache_head head = {.policy = policy, .digest = digest, .build = build_id()};
+	char *name, *tmp;
+	struct writer w = {0};
+
+	if (t->repo)
+		return;
+	name = cache_name(dir, t, policy);
+	tmp = xasprintf("%s.%d", name, (int)getpid());
+	memcpy(head.magic, MAGIC, sizeof(MAGIC));
+	w.fd = open(tmp, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
+	if (w.fd < 0) {
+		w.err = errno;
+	} else {
+		write_all(&w, t, &head);
+		close(w.fd);
+		if (!w.err && rename(tmp, name))
+			w.err = errno;
+		if (w.err)
+			unlink(tmp);
+	}
+	if (w.err)
+		warn("cannot write cache %s: %s; the next scan is as slow as this one",
+		     name, strerror(w.err));
+	buf_free(&w.b);
+	free(name);
+	free(tmp);
+}
+
+void cache_free(struct cache *c)
+{
+	if (!c)
+		return;
+	if (c->map)
+		munmap(c->map, c->size);
+	map_free(&c->index);
+	free(c);
+}

@@ -1,0 +1,101 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* What do scan, check and explain do with one tree? */
+#include <stdlib.h>
+
+#include "command.h"
+#include "history.h"
+
+struct scan *command_scan(struct options *o, const char *dir, struct policy *p,
+			  struct judgement *j)
+{
+	struct scan_options so = {.cache = o->cache, .refresh = o->refresh};
+	struct strings releases = {0};
+	struct scan *s;
+	bool known;
+
+	policy_load(p, dir, o->policy);
+	s = scan_dir(dir, p, &so);
+	known = history_of_tree(s, &releases);
+	judge(s, known ? &releases : NULL, j);
+	free(releases.v);
+	if (o->stats)
+		report_stats(s);
+	return s;
+}
+
+static int finish(struct scan *s, struct policy *p, struct judgement *j)
+{
+	int status = j->failures ? EXIT_VIOLATIONS : EXIT_OK;
+
+	judgement_free(j);
+	scan_free(s);
+	policy_free(p);
+	return status;
+}
+
+int cmd_scan(struct options *o)
+{
+	struct judgement j;
+	struct policy p;
+	struct scan *s;
+
+	if (o->nargs > 1 || (!o->nargs && !o->elf)) {
+		fprintf(stderr, "exportgate: scan needs one TREE, or --elf DIR\n");
+		return EXIT_USAGE;
+	}
+	if (o->elf)
+		return elf_command(o);
+	s = command_scan(o, o->args[0], &p, &j);
+	if (o->json)
+		report_json(s, &j, true);
+	else if (o->sarif)
+		report_sarif(&j);
+	else
+		report_table(s, &j, o->all);
+	finish(s, &p, &j);
+	return EXIT_OK;
+}
+
+int cmd_check(struct options *o)
+{
+	const char *dir = o->nargs ? o->args[0] : o->tree;
+	struct judgement j;
+	struct policy p;
+	struct scan *s;
+
+	if (o->nargs > 1) {
+		fprintf(stderr, "exportgate: check takes one TREE at most\n");
+		return EXIT_USAGE;
+	}
+	s = command_scan(o, dir, &p, &j);
+	if (o->json)
+		report_json(s, &j, false);
+	else if (o->sarif)
+		report_sarif(&j);
+	else
+		report_violations(&j);
+	fflush(stdout);
+	fprintf(stderr, "exportgate: %zu exports, %zu failures, %zu warnings\n",
+		s->exports.n, j.failures, j.warnings);
+	return finish(s, &p, &j);
+}
+
+int cmd_explain(struct options *o)
+{
+	struct judgement j;
+	struct policy p;
+	struct scan *s;
+	bool found;
+
+	if (o->nargs < 1 || o->nargs > 2) {
+		fprintf(stderr,
+			"exportgate: explain needs a SYMBOL, and may have a TREE\n");
+		return EXIT_USAGE;
+	}
+	s = command_scan(o, o->nargs == 2 ? o->args[1] : o->tree, &p, &j);
+	found = report_explain(s, &j, o->args[0]);
+	if (!found)
+		fprintf(stderr, "exportgate: %s is no export of this tree\n", o->args[0]);
+	finish(s, &p, &j);
+	return found ? EXIT_OK : EXIT_VIOLATIONS;
+}

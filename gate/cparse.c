@@ -1,0 +1,603 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * Which identifiers of a C text are uses of a name, and which are something else?
+ *
+ * This is no C parser: it follows braces, parentheses and statements just closely enough
+ * to tell a use from a declaration, a parameter, a local variable, a member, a label and a
+ * tag, without types and without preprocessing. Where it cannot tell, it says "a use": a
+ * consumer too many costs a missed report, one too few would be a false one.
+ */
+#include <stdlib.h>
+
+#include "extract.h"
+
+static struct scope *scope(struct extractor *x)
+{
+	return &x->stack[x->depth < MAX_SCOPES ? x->depth : MAX_SCOPES - 1];
+}
+
+static enum scope_kind scope_kind(struct extractor *x)
+{
+	return scope(x)->kind;
+}
+
+static void begin_statement(struct extractor *x)
+{
+	x->st = (struct statement){.prefix = true, .paren = x->paren};
+	x->in_params = x->in_args = x->skip_id = x->for_next = false;
+}
+
+static void push_scope(struct extractor *x, enum scope_kind kind)
+{
+	struct scope *s;
+
+	x->depth++;
+	s = scope(x);
+	s->kind = kind;
+	s->paren = x->paren;
+	s->for_loop = 0;
+}
+
+/* ------------------------------------------------------------ local names ---------- */
+
+static void add_local(struct extractor *x, u64 name)
+{
+	struct local l = {.name = name, .depth = x->depth ? x->depth : 1};
+
+	vec_push(&x->locals, l);
+	x->locals_filter |= 1ull << (name & 63);
+}
+
+static bool is_local(const struct extractor *x, u64 name)
+{
+	size_t i;
+
+	if (!(x->locals_filter & (1ull << (name & 63))))
+		return false;
+	for (i = 0; i < x->locals.n; i++)
+		if (x->locals.v[i].name == name)
+			return true;
+	return false;
+}
+
+static void drop_locals(struct extractor *x)
+{
+	size_t i;
+
+	while (x->locals.n && x->locals.v[x->locals.n - 1].depth > x->depth)
+		x->locals.n--;
+	x->locals_filter = 0;
+	for (i = 0; i < x->locals.n; i++)
+		x->locals_filter |= 1ull << (x->locals.v[i].name & 63);
+}
+
+/* ------------------------------------------------------------ uses ------------------ */
+
+/* A header's call is kept: what it makes is known only when all headers are. */
+static void record_header_call(struct extractor *x)
+{
+	struct fact_call call = {.callee = x->t.h, .owner = x->def, .line = x->t.line};
+	const char *args;
+
+	if (x->def == NO_DEF)
+		return;
+	args = encode_args(x, &x->lx, NULL);
+	if (!args)
+		return;
+	call.args = note_str(x, args, strlen(args));
+	vec_push(&x->calls, call);
+}
+
+/* Returns true if the call was an export: its arguments are no uses. */
+static bool note_call(struct extractor *x)
+{
+	if (x->kind == TEXT_HEADER) {
+		record_header_call(x);
+		return primitives_find(x->prims, x->t.h);
+	}
+	return apply_templates(x, x->t.h, x->t.s, x->t.len, x->t.line);
+}
+
+static void use_here(struct extractor *x)
+{
+	u64 name = x->t.h;
+	u32 line = x->t.line;
+
+	if (is_local(x, name))
+		return;
+	if (lexer_peek(&x->lx) == '(' && note_call(x)) {
+		skip_parens(x, false);
+		return;
+	}
+	note_use(x, name, line);
+}
+
+/* The balanced parentheses that come next; `note`: names in them are used. */
+void skip_parens(struct extractor *x, bool note)
+{
+	u32 depth = 0;
+	struct token t;
+
+	if (lexer_peek(&x->lx) != '(')
+		return;
+	do {
+		lexer_next(&x->lx, &t);
+		if (t.kind == TOK_EOF || t.kind == TOK_HASH)
+			return;
+		if (token_punct(&t, '('))
+			depth++;
+		else if (token_punct(&t, ')'))
+			depth--;
+		else if (t.kind == TOK_ID && note)
+			note_use(x, t.h, t.line);
+		else if (t.kind == TOK_STR && note && x->prims->visibility && t.len == 9 &&
+			 !memcmp(t.s, "\"default\"", 9))
+			x->st.exported = true;
+	} while (depth);
+	x->prev = ')';
+}
+
+/* ------------------------------------------------------------ file scope ------------ */
+
+static void declare_object(struct extractor *x, char next)
+{
+	struct token *t = &x->t;
+
+	if (x->st.is_typedef)
+		return;
+	x->st.decl = true;
+	if (x->st.is_static)
+		note_static(x, t->h);
+	else if (x->st.is_extern)
+		note_decl(x, t->h);
+	else
+		note_global(x, t->h, t->s, t->len, t->line);
+	if (x->kind == TEXT_HEADER && x->def == NO_DEF && next == '=' && !x->st.is_extern)
+		x->def = note_def(x, t->h, t->s, t->len, DEF_OBJECT, t->line);
+}
+
+static void invoke_macro(struct extractor *x)
+{
+	struct token *t = &x->t;
+
+	if (x->kind == TEXT_HEADER) {
+		if (x->def == NO_DEF)
+			x->def = note_def(x, t->h, t->s, t->len, DEF_MADE, t->line);
+		record_header_call(x);
+		x->st.invoke = x->in_args = true;
+		x->st.ids++;
+		return;
+	}
+	if (apply_templates(x, t->h, t->s, t->len, t->line)) {
+		skip_parens(x, false);
+		begin_statement(x);
+		return;
+	}
+	note_use(x, t->h, t->line);
+	x->st.invoke = x->in_args = true;
+	x->st.ids++;
+}
+
+/* int NAME(init)(void): a macro makes the function's name. */
+static bool name_is_made(const struct lexer *at)
+{
+	struct lexer lx = *at;
+	struct token t;
+
+	lexer_next(&lx, &t);
+	lexer_next(&lx, &t);
+	if (t.kind != TOK_ID)
+		return false;
+	lexer_next(&lx, &t);
+	return token_punct(&t, ')') && lexer_peek(&lx) == '(';
+}
+
+static bool is_export_attribute(const struct primitives *p, u64 name)
+{
+	u32 i;
+
+	for (i = 0; i < p->nattributes; i++)
+		if (p->attribute[i] == name)
+			return true;
+	return false;
+}
+
+static void name_at_file_scope(struct extractor *x)
+{
+	struct statement *st = &x->st;
+	struct token *t = &x->t;
+	char next = lexer_peek(&x->lx);
+
+	if (is_export_attribute(x->prims, t->h)) {
+		st->exported = true;
+	} else if (st->init) {
+		use_here(x);
+	} else if (x->in_args) {
+		note_use(x, t->h, t->line);
+	} else if (x->paren && x->in_params) {
+		if (x->param_ids && (next == ',' || next == ')' || next == '['))
+			add_local(x, t->h);
+		x->param_ids++;
+	} else if (x->paren) {
+		if (x->prev == '*' && !st->fn && st->ids)
+			declare_object(x, next);
+	} else if (next == '(' && !st->fn && !st->ids && !st->is_typedef) {
+		invoke_macro(x);
+	} else if (next == '(' && !st->fn && !st->invoke) {
+		st->fn = t->h;
+		st->fn_s = t->s;
+		st->fn_len = t->len;
+		st->fn_line = t->line;
+		st->fn_made = name_is_made(&x->lx);
+		x->in_params = true;
+		x->param_ids = 0;
+	} else {
+		if (st->ids && !st->fn && strchr("=;,[", next) && next)
+			declare_object(x, next);
+		st->ids++;
+	}
+}
+
+/* An attribute that exports was seen, and now the name that it is about is known. */
+static void export_by_attribute(struct extractor *x)
+{
+	char *name;
+
+	if (!x->st.exported || !x->st.fn || x->st.is_static || x->st.invoke)
+		return;
+	name = xstrndup(x->st.fn_s, x->st.fn_len);
+	note_export(x, name, NULL, "attribute", 9, EXP_LIBRARY, x->st.fn_line);
+	free(name);
+}
+
+static void end_declaration(struct extractor *x)
+{
+	export_by_attribute(x);
+	if (x->st.fn && !x->st.invoke && !x->st.is_typedef) {
+		if (x->st.is_static)
+			note_static(x, x->st.fn);
+		else
+			note_decl(x, x->st.fn);
+	}
+	x->locals.n = 0;
+	x->locals_filter = 0;
+	x->def = NO_DEF;
+	begin_statement(x);
+}
+
+static void begin_function(struct extractor *x)
+{
+	struct statement *st = &x->st;
+
+	export_by_attribute(x);
+	if (st->fn) {
+		if (x->kind == TEXT_HEADER)
+			x->def = note_def(x, st->fn_made ? ANONYMOUS : st->fn, st->fn_s,
+					  st->fn_len, DEF_FUNCTION, st->fn_line);
+		else if (st->is_static)
+			note_static(x, st->fn);
+		else
+			note_global(x, st->fn, st->fn_s, st->fn_len, st->fn_line);
+	}
+	push_scope(x, SCOPE_BLOCK);
+	begin_statement(x);
+}
+
+/* ------------------------------------------------------------ blocks ---------------- */
+
+static void name_in_block(struct extractor *x)
+{
+	struct statement *st = &x->st;
+	char next = lexer_peek(&x->lx);
+	bool declares = next == '=' || next == ';' || next == ',' || next == '[';
+
+	if (st->prefix && x->paren == st->paren) {
+		if (st->is_extern || st->is_typedef) {
+			st->ids++;
+			return;
+		}
+		if (!st->ids && next == ':' &&
+		    (x->prev == ';' || x->prev == '{' || x->prev == '}' || x->prev == ':'))
+			return; /* a label; its ':' begins a statement */
+		if (st->ids && declares) {
+			add_local(x, x->t.h);
+			st->decl = true;
+			return;
+		}
+		st->ids++;
+	} else if (st->prefix && x->paren == st->paren + 1u && x->prev == '*' && st->ids &&
+		   next == ')') {
+		add_local(x, x->t.h); /* int (*name)(...) */
+		st->decl = true;
+		return;
+	}
+	use_here(x);
+}
+
+/* ------------------------------------------------------------ tokens ---------------- */
+
+/* Returns true if the word is done with. */
+static bool keyword(struct extractor *x)
+{
+	struct statement *st = &x->st;
+
+	switch (x->t.kw) {
+	case KW_NONE:
+		return false;
+	case KW_STORAGE_STATIC:
+		st->is_static = true;
+		return true;
+	case KW_STORAGE_EXTERN:
+		st->is_extern = true;
+		return true;
+	case KW_TYPEDEF:
+		st->is_typedef = true;
+		return true;
+	case KW_TAG:
+	case KW_ENUM:
+		x->skip_id = true;
+		st->tag |= x->paren == st->paren;
+		/* fall through */
+	case KW_TYPE:
+		st->ids++;
+		x->param_ids++;
+		return true;
+	case KW_TYPEOF:
+		st->ids++;
+		skip_parens(x, false);
+		return true;
+	case KW_ATTRIBUTE:
+		skip_parens(x, true);
+		return true;
+	case KW_CLAUSE:
+		begin_statement(x);
+		return true;
+	case KW_QUALIFIER:
+		return true;
+	case KW_GOTO:
+		x->skip_id = true;
+		break;
+	case KW_FOR:
+		x->for_next = true;
+		break;
+	case KW_ASM:
+		x->asm_next = true;
+		break;
+	case KW_STATEMENT:
+		break;
+	}
+	if (token_is(&x->t, "case") || token_is(&x->t, "default"))
+		st->label = true;
+	st->prefix = false;
+	return true;
+}
+
+static void on_name(struct extractor *x)
+{
+	if (x->prev == '.')
+		return;
+	if (x->skip_id && x->t.kw != KW_ATTRIBUTE) {
+		x->skip_id = false;
+		return;
+	}
+	switch (scope_kind(x)) {
+	case SCOPE_AGGREGATE:
+		return;
+	case SCOPE_INIT:
+		if (x->t.kw == KW_NONE)
+			use_here(x);
+		else if (x->t.kw == KW_TAG || x->t.kw == KW_ENUM)
+			x->skip_id = true;
+		return;
+	case SCOPE_FILE:
+		if (!keyword(x))
+			name_at_file_scope(x);
+		return;
+	case SCOPE_BLOCK:
+		if (!keyword(x))
+			name_in_block(x);
+		return;
+	}
+}
+
+static void on_open_brace(struct extractor *x)
+{
+	struct statement *st = &x->st;
+	enum scope_kind here = scope_kind(x);
+
+	x->skip_id = false;
+	if (here == SCOPE_AGGREGATE) {
+		push_scope(x, SCOPE_AGGREGATE);
+	} else if (x->prev == '=' || (here == SCOPE_INIT && x->prev != '(') ||
+		   (here == SCOPE_FILE && st->init && x->prev != '(')) {
+		push_scope(x, SCOPE_INIT);
+	} else if (st->tag && !st->fn && !st->invoke && x->paren == st->paren &&
+		   !st->init && (here == SCOPE_FILE || (st->prefix && st->ids < 3))) {
+		push_scope(x, SCOPE_AGGREGATE);
+	} else if (here == SCOPE_FILE && !x->paren && (st->fn || st->invoke)) {
+		begin_function(x);
+	} else if (here == SCOPE_FILE && st->is_extern && x->prev == 's') {
+		begin_statement(x); /* extern "C" {: its '}' closes nothing */
+	} else {
+		push_scope(x, SCOPE_BLOCK);
+		begin_statement(x);
+	}
+}
+
+static void on_close_brace(struct extractor *x)
+{
+	enum scope_kind closed;
+
+	if (x->t.col0 && x->depth > 1)
+		x->depth = 1; /* what begins a line ends the outermost block */
+	if (!x->depth) {
+		begin_statement(x);
+		return;
+	}
+	closed = scope_kind(x);
+	x->paren = scope(x)->paren;
+	x->depth--;
+	x->skip_id = false;
+	if (closed == SCOPE_INIT)
+		return;
+	if (closed == SCOPE_AGGREGATE) {
+		x->st.ids = 1;
+		return;
+	}
+	drop_locals(x);
+	if (!x->depth) {
+		x->paren = 0;
+		end_declaration(x);
+		return;
+	}
+	begin_statement(x);
+}
+
+static void on_semicolon(struct extractor *x)
+{
+	enum scope_kind here = scope_kind(x);
+
+	if (here == SCOPE_AGGREGATE || here == SCOPE_INIT)
+		return;
+	if (here == SCOPE_BLOCK && x->paren > scope(x)->paren && scope(x)->for_loop) {
+		x->st.prefix = false;
+		return;
+	}
+	x->paren = here == SCOPE_FILE ? 0 : scope(x)->paren;
+	if (here == SCOPE_FILE)
+		end_declaration(x);
+	else
+		begin_statement(x);
+}
+
+static void on_close_paren(struct extractor *x)
+{
+	if (x->paren)
+		x->paren--;
+	if (x->asm_paren && x->paren < x->asm_paren)
+		x->asm_paren = 0;
+	if (scope_kind(x) == SCOPE_BLOCK && x->paren == scope(x)->paren)
+		scope(x)->for_loop = 0;
+	if (x->depth || x->paren)
+		return;
+	x->in_params = false;
+	if (x->in_args) {
+		char next = lexer_peek(&x->lx);
+
+		x->in_args = false;
+		/* an invocation needs no semicolon: does another declaration follow? */
+		if (next != '{' && next != ';' && next != '=' && next != ',' && next != '[')
+			end_declaration(x);
+	}
+}
+
+static void on_open_paren(struct extractor *x)
+{
+	x->paren++;
+	if (x->asm_next) {
+		x->asm_paren = x->paren;
+		x->asm_next = false;
+	}
+	if (x->for_next) {
+		begin_statement(x);
+		scope(x)->for_loop = 1;
+	} else if (x->depth && x->paren == x->st.paren + 1u &&
+		   !(x->st.ids && lexer_peek(&x->lx) == '*')) {
+		x->st.prefix = false;
+	}
+}
+
+static void on_punct(struct extractor *x)
+{
+	struct statement *st = &x->st;
+
+	switch (x->t.punct) {
+	case '{':
+		on_open_brace(x);
+		break;
+	case '}':
+		on_close_brace(x);
+		break;
+	case '(':
+		on_open_paren(x);
+		break;
+	case ')':
+		on_close_paren(x);
+		break;
+	case ';':
+		on_semicolon(x);
+		break;
+	case ',':
+		if (x->in_params && x->paren == 1)
+			x->param_ids = 0;
+		if (x->paren != st->paren || scope_kind(x) == SCOPE_INIT)
+			break;
+		st->prefix = st->decl;
+		st->init = false;
+		st->ids = 1;
+		break;
+	case ':':
+		if (scope_kind(x) == SCOPE_BLOCK && x->paren == scope(x)->paren &&
+		    (st->label || (st->prefix && !st->ids)))
+			begin_statement(x);
+		break;
+	case '=':
+		if (scope_kind(x) == SCOPE_FILE && !x->paren)
+			st->init = true;
+		st->prefix = false;
+		break;
+	case '*':
+	case '[':
+	case ']':
+		break;
+	default:
+		st->prefix = false;
+	}
+}
+
+static void begin_text(struct extractor *x)
+{
+	x->depth = x->paren = x->nconds = x->asm_paren = 0;
+	x->stack[0] = (struct scope){.kind = SCOPE_FILE};
+	x->asm_next = false;
+	x->prev = 0;
+	begin_statement(x);
+}
+
+void parse_c(struct extractor *x)
+{
+	begin_text(x);
+	for (;;) {
+		struct token *t = &x->t;
+
+		lexer_next(&x->lx, t);
+		switch (t->kind) {
+		case TOK_EOF:
+			return;
+		case TOK_HASH:
+			parse_directive(x);
+			continue;
+		case TOK_ID:
+			on_name(x);
+			x->prev = 'i';
+			break;
+		case TOK_STR:
+			if (x->asm_paren)
+				note_asm_words(x, t->s, t->len, t->line);
+			x->prev = 's';
+			break;
+		case TOK_PUNCT: {
+			char c = t->arrow ? '.' : t->punct;
+
+			if (t->arrow)
+				x->st.prefix = false;
+			else
+				on_punct(x);
+			x->prev = c;
+			break;
+		}
+		default:
+			x->prev = '0';
+		}
+	}
+}

@@ -1,0 +1,143 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* What do the parts that make facts out of a text share? Private to them. */
+#ifndef GATE_EXTRACT_H
+#define GATE_EXTRACT_H
+
+#include "facts.h"
+
+enum scope_kind { SCOPE_FILE, SCOPE_BLOCK, SCOPE_INIT, SCOPE_AGGREGATE };
+
+#define MAX_SCOPES 96
+#define MAX_CONDS  64
+#define MAX_PARAMS 32
+#define MAX_ARGS   16
+#define NO_DEF     UINT32_MAX
+
+struct scope {
+	u8 kind;
+	u8 for_loop;
+	u16 paren; /* the depth of parentheses where the brace was opened */
+};
+
+/* What is known of the statement or declaration that is being read. */
+struct statement {
+	bool prefix; /* so far only what may begin a declaration */
+	bool decl;   /* it is a declaration: after ',' comes another declarator */
+	bool is_static, is_extern, is_typedef;
+	bool tag;      /* struct, union or enum was seen */
+	bool init;     /* after '=' */
+	bool invoke;   /* a macro is invoked at file scope */
+	bool label;    /* case or default: ':' ends it */
+	bool exported; /* by an attribute */
+	bool fn_made;  /* a macro makes the function's name */
+	u16 ids;       /* identifiers so far */
+	u16 paren;     /* the depth of parentheses that it is in */
+	u64 fn;        /* the function declared, 0 = none */
+	u32 fn_line, fn_len;
+	const char *fn_s;
+};
+
+struct local {
+	u64 name;
+	u32 depth;
+};
+
+struct cond {
+	struct scope stack[MAX_SCOPES];
+	u32 depth, paren;
+};
+
+struct seen {
+	u64 key;
+	u32 gen;
+};
+
+struct local_macro {
+	u64 name;
+	u32 first, n; /* in local_templates */
+};
+
+struct extractor {
+	const struct primitives *prims;
+	const struct templates *ts;
+	enum text_kind kind;
+	struct lexer lx;
+	struct token t;
+	char prev; /* the token before: its character, 'i' for an identifier, '0' else */
+
+	/* where we are */
+	struct scope stack[MAX_SCOPES];
+	u32 depth, paren;
+	struct statement st;
+	bool in_params, in_args, skip_id, for_next, asm_next;
+	u32 asm_paren, param_ids;
+	struct cond *conds; /* MAX_CONDS of them */
+	u32 nconds;
+	VEC(struct local) locals;
+	u64 locals_filter;
+	u32 def; /* the definition that uses go to; NO_DEF = to the file */
+
+	/* what was found */
+	VEC(struct fact_use) uses;
+	VEC(struct fact_def) defs;
+	VEC(u64) body;
+	VEC(struct fact_call) calls;
+	VEC(struct fact_export) exports;
+	VEC(struct fact_include) includes;
+	VEC(u64) decls;
+	VEC(struct fact_global) globals;
+	struct buf str;
+	struct map statics; /* names that the file keeps to itself */
+
+	/* each name once: a name was seen if its entry has this generation */
+	struct seen *seen;
+	u32 nseen, seen_mask, gen;
+
+	/* macros of the file itself that paste or export */
+	VEC(struct local_macro) macros;
+	VEC(struct template) local_templates;
+	u64 macros_filter;
+	struct arena scratch;
+};
+
+/* facts.c */
+void note_use(struct extractor *x, u64 name, u32 line);
+void note_decl(struct extractor *x, u64 name);
+void note_static(struct extractor *x, u64 name);
+void note_global(struct extractor *x, u64 name, const char *s, u32 len, u32 line);
+void note_export(struct extractor *x, const char *name, const char *ns, const char *via,
+		 u32 via_len, int kind, u32 line);
+u32 note_def(struct extractor *x, u64 name, const char *s, u32 len, enum def_kind kind,
+	     u32 line);
+u32 note_str(struct extractor *x, const char *s, u32 len);
+void note_asm_words(struct extractor *x, const char *s, u32 len, u32 line);
+
+/* cparse.c, asm.c */
+void parse_c(struct extractor *x);
+void parse_asm(struct extractor *x);
+void parse_rust(struct extractor *x);
+void skip_parens(struct extractor *x, bool note);
+
+/* directive.c: the token '#' was read */
+void parse_directive(struct extractor *x);
+
+/* macro.c */
+struct macro_params {
+	u64 name[MAX_PARAMS];
+	u32 n;
+};
+/*
+ * The arguments of the call whose '(' comes next, encoded as in struct fact_call; the
+ * lexer stays where it is. Returns NULL if no argument says anything.
+ */
+const char *encode_args(struct extractor *x, const struct lexer *at,
+			const struct macro_params *params);
+/* Splits encoded arguments; returns how many. */
+u32 split_args(char *args, char **argv);
+/* The macro that is called makes names: note them. False if it makes none. */
+bool apply_templates(struct extractor *x, u64 callee, const char *s, u32 len, u32 line);
+void parse_define(struct extractor *x);
+/* Puts arguments into an encoded name; false if some part is unknown. */
+bool template_fill(struct buf *out, const char *recipe, char **argv, u32 argc);
+
+#endif

@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* Which headers does a file see, by its own includes and theirs? */
+#ifndef GATE_INCLUDES_H
+#define GATE_INCLUDES_H
+
+#include "scan.h"
+
+struct includes;
+struct includes *includes_create(const struct scan *s);
+void includes_free(struct includes *inc);
+
+/* A set of headers; one a thread, refilled for file after file. */
+struct visible {
+	u64 *bits;
+	u32 words;
+};
+void visible_init(const struct includes *inc, struct visible *v);
+void visible_fill(const struct includes *inc, u32 file, struct visible *v);
+bool visible_has(const struct includes *inc, const struct visible *v, u32 header_file);
+void visible_free(struct visible *v);
+
+#endif

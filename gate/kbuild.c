@@ -1,0 +1,606 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * Which module is each file of a kernel tree part of?
+ *
+ * Every Makefile and Kbuild is read for its object lists: obj-y, obj-m, obj-$(CONFIG_X),
+ * lib-y and the parts of composite objects. An object that only ever follows a bool option
+ * is built in; one that follows a tristate option may be a module and counts as one.
+ */
+#include <ctype.h>
+#include <stdlib.h>
+
+#include "makevar.h"
+#include "scan.h"
+
+struct kbuild {
+	struct scan *s;
+	struct map tristate; /* hash of the option's name */
+	struct map options;  /* every option */
+	struct makevars mv;
+	const char *dir;
+	u32 includes;
+	u8 *known; /* per file: an object list names it */
+};
+
+/* ---------------------------------------------------------------- Kconfig ---------- */
+
+static const char *word_after(const char *line, const char *end, const char *word)
+{
+	size_t n = strlen(word);
+
+	if ((size_t)(end - line) <= n || memcmp(line, word, n) != 0 ||
+	    !isspace((u8)line[n]))
+		return NULL;
+	for (line += n; line < end && (*line == ' ' || *line == '\t'); line++)
+		;
+	return line;
+}
+
+static void read_kconfig(struct kbuild *k, const char *text, size_t len)
+{
+	const char *end = text + len, *nl, *p, *w;
+	u64 option = 0;
+
+	for (; text < end; text = nl + 1) {
+		nl = memchr(text, '\n', end - text);
+		if (!nl)
+			nl = end;
+		for (p = text; p < nl && (*p == ' ' || *p == '\t'); p++)
+			;
+		w = word_after(p, nl, "config");
+		if (!w)
+			w = word_after(p, nl, "menuconfig");
+		if (w) {
+			for (p = w; p < nl && (isalnum((u8)*p) || *p == '_'); p++)
+				;
+			option = hash_bytes(w, p - w);
+			map_get(&k->options, option, 1);
+		} else if (option && (size_t)(nl - p) >= 8 &&
+			   (!memcmp(p, "tristate", 8) ||
+			    (nl - p >= 12 && !memcmp(p, "def_tristate", 12)))) {
+			map_get(&k->tristate, option, 1);
+		}
+	}
+}
+
+/*
+ * What may follow "obj-" here: 'y' if the options in the text are all bool, else 'm'. An
+ * option that no Kconfig knows may be anything, so it is taken for a module's.
+ */
+static char class_of_text(struct kbuild *k, const char *s)
+{
+	char class = 'y';
+	const char *p;
+	u64 h;
+
+	if (strstr(s, "subst m,y") || strstr(s, ":m=y"))
+		return 'y';
+	while ((s = strstr(s, "CONFIG_"))) {
+		s += 7;
+		for (p = s; isalnum((u8)*p) || *p == '_'; p++)
+			;
+		h = hash_bytes(s, p - s);
+		if (map_find(&k->tristate, h) || !map_find(&k->options, h))
+			class = 'm';
+	}
+	return class;
+}
+
+/* ---------------------------------------------------------------- makefiles -------- */
+
+static bool is_image_list(const char *base)
+{
+	return !strcmp(base, "obj") || !strcmp(base, "lib") || !strcmp(base, "extra");
+}
+
+/* "obj-$(CONFIG_X)" becomes obj-y or obj-m, "foo-$(CONFIG_X)" becomes foo-y. */
+static char *canonical_name(struct kbuild *k, const char *raw)
+{
+	const char *dollar = strchr(raw, '$');
+	size_t n = strlen(raw);
+	struct buf b = {0};
+	char *name;
+
+	if (dollar && dollar > raw && dollar[-1] == '-') {
+		name = xstrndup(raw, dollar - raw - 1);
+		b.n = 0;
+		buf_printf(&b, "%s-%c", name,
+			   is_image_list(name) ? class_of_text(k, dollar) : 'y');
+		free(name);
+		return b.s;
+	}
+	buf_add(&b, "", 0);
+	makevars_expand(&k->mv, &b, raw, n, 0);
+	n = b.n;
+	if (n > 2 && !strcmp(b.s + n - 2, "-m") && !(n == 5 && has_prefix(b.s, "obj")))
+		b.s[n - 1] = 'y';
+	return b.s;
+}
+
+static void read_makefile(struct kbuild *k, const char *text, size_t len, int depth);
+
+/* Folds "a/../b" and drops "./". */
+static char *normal_path(const char *path)
+{
+	char *out = xcalloc(1, strlen(path) + 2), *at = out;
+	size_t n;
+
+	for (; *path; path += n) {
+		path += strspn(path, "/");
+		n = strcspn(path, "/");
+		if (!n || (n == 1 && *path == '.'))
+			continue;
+		if (n == 2 && !memcmp(path, "..", 2) && at > out) {
+			while (at > out && *--at != '/')
+				;
+			*at = '\0';
+			continue;
+		}
+		if (at > out)
+			*at++ = '/';
+		memcpy(at, path, n);
+		at += n;
+	}
+	*at = '\0';
+	return out;
+}
+
+static void include_one(struct kbuild *k, const char *name, int depth)
+{
+	char *path = normal_path(name);
+	u32 file = tree_find(k->s->tree, path);
+	struct buf b = {0};
+	const char *text;
+	size_t len;
+
+	if (file != NO_FILE && depth < 6 && k->includes++ < 400) {
+		text = tree_read(k->s->tree, &k->s->tree->files.v[file], &b, &len);
+		if (text)
+			read_makefile(k, text, len, depth + 1);
+	}
+	buf_free(&b);
+	free(path);
+}
+
+static void read_include(struct kbuild *k, const char *s, int depth)
+{
+	struct buf b = {0};
+	char *save = NULL, *w;
+
+	buf_add(&b, "", 0);
+	makevars_expand(&k->mv, &b, s, strlen(s), 0);
+	for (w = strtok_r(b.s, " \t", &save); w; w = strtok_r(NULL, " \t", &save))
+		include_one(k, w, depth);
+	buf_free(&b);
+}
+
+/* The assignment's operator in the line, outside parentheses; NULL if it is none. */
+static char *find_assignment(char *s, char *op)
+{
+	int nest = 0;
+
+	for (; *s; s++) {
+		if (*s == '(' || *s == '{')
+			nest++;
+		else if (*s == ')' || *s == '}')
+			nest--;
+		if (nest)
+			continue;
+		if (*s == '=' || ((*s == '+' || *s == ':' || *s == '?') && s[1] == '=') ||
+		    (*s == ':' && s[1] == ':' && s[2] == '=')) {
+			*op = *s;
+			return s;
+		}
+		if (*s == ':')
+			return NULL;
+	}
+	return NULL;
+}
+
+static void read_assignment(struct kbuild *k, char *line, bool conditional)
+{
+	char op, *at = find_assignment(line, &op), *end, *value, *name;
+	struct buf now = {0};
+
+	if (!at)
+		return;
+	value = at + strspn(at, "+:?=");
+	for (end = at; end > line && isspace((u8)end[-1]); end--)
+		;
+	*end = '\0';
+	if (has_prefix(line, "override "))
+		line += 9;
+	if (strpbrk(line, " \t") && !strchr(line, '$'))
+		return;
+	name = canonical_name(k, line);
+	value += strspn(value, " \t");
+	if (op == ':') {
+		makevars_expand(&k->mv, &now, value, strlen(value), 0);
+		buf_add(&now, "", 0);
+		value = now.s;
+	}
+	/* foo-$(CONFIG_X) is one of several that all mean foo-y */
+	makevars_set(&k->mv, name, value, op == ':' ? '=' : op,
+		     conditional || strstr(line, "CONFIG_"));
+	free(name);
+	buf_free(&now);
+}
+
+static void read_line(struct kbuild *k, char *line, int *cond, int depth)
+{
+	char *s = line + strspn(line, " \t"), *hash = strchr(s, '#');
+
+	if (hash)
+		*hash = '\0';
+	if (has_prefix(s, "if") && (has_prefix(s, "ifeq") || has_prefix(s, "ifneq") ||
+				    has_prefix(s, "ifdef") || has_prefix(s, "ifndef"))) {
+		++*cond;
+	} else if (has_prefix(s, "endif")) {
+		*cond -= *cond > 0;
+	} else if (has_prefix(s, "include ") || has_prefix(s, "-include ")) {
+		read_include(k, strchr(s, ' ') + 1, depth);
+	} else if (*line != '\t' || strstr(s, "-y") || strstr(s, "obj")) {
+		read_assignment(k, s, *cond > 0);
+	}
+}
+
+static void read_makefile(struct kbuild *k, const char *text, size_t len, int depth)
+{
+	const char *end = text + len, *nl;
+	struct buf line = {0};
+	int cond = 0;
+
+	for (; text < end; text = nl + 1) {
+		size_t n;
+
+		nl = memchr(text, '\n', end - text);
+		if (!nl)
+			nl = end;
+		n = nl - text;
+		if (n && text[n - 1] == '\\') {
+			buf_add(&line, text, n - 1);
+			buf_putc(&line, ' ');
+			continue;
+		}
+		buf_add(&line, text, n);
+		read_line(k, line.s, &cond, depth);
+		line.n = 0;
+	}
+	if (line.n)
+		read_line(k, line.s, &cond, depth);
+	buf_free(&line);
+}
+
+/* ---------------------------------------------------------------- objects ---------- */
+
+static void add_object(struct kbuild *k, const char *object, u32 module, int depth);
+
+static void add_list(struct kbuild *k, const char *list, u32 module, int depth)
+{
+	struct buf b = {0};
+	char *save = NULL, *w;
+
+	buf_add(&b, "", 0);
+	makevars_expand(&k->mv, &b, list, strlen(list), 0);
+	for (w = strtok_r(b.s, " \t", &save); w; w = strtok_r(NULL, " \t", &save))
+		if (has_suffix(w, ".o"))
+			add_object(k, w, module, depth);
+	buf_free(&b);
+}
+
+static bool add_source(struct kbuild *k, const char *stem, u32 module)
+{
+	static const char *const suffixes[] = {".c", ".S", ".rs"};
+	bool found = false;
+	size_t i;
+
+	for (i = 0; i < ARRAY_SIZE(suffixes); i++) {
+		char *rel = xasprintf("%s/%s%s", k->dir, stem, suffixes[i]);
+		char *path = normal_path(rel);
+		u32 file = tree_find(k->s->tree, path);
+
+		if (file != NO_FILE) {
+			scan_add_member(k->s, file, module);
+			k->known[file] = 1;
+			found = true;
+		}
+		free(rel);
+		free(path);
+	}
+	return found;
+}
+
+static void add_object(struct kbuild *k, const char *object, u32 module, int depth)
+{
+	char *stem = xstrndup(object, strlen(object) - 2);
+	char *parts = xasprintf("%s-y", stem), *objs = xasprintf("%s-objs", stem);
+	const char *list = makevars_get(&k->mv, parts);
+	const char *more = makevars_get(&k->mv, objs);
+
+	if (list && depth < 4)
+		add_list(k, list, module, depth + 1);
+	if (more && depth < 4)
+		add_list(k, more, module, depth + 1);
+	if (!list && !more)
+		add_source(k, stem, module);
+	free(parts);
+	free(objs);
+	free(stem);
+}
+
+static void add_modules(struct kbuild *k)
+{
+	const char *list = makevars_get(&k->mv, "obj-m");
+	struct buf b = {0};
+	char *save = NULL, *w;
+
+	if (!list)
+		return;
+	buf_add(&b, "", 0);
+	makevars_expand(&k->mv, &b, list, strlen(list), 0);
+	for (w = strtok_r(b.s, " \t", &save); w; w = strtok_r(NULL, " \t", &save)) {
+		char *name, *path;
+
+		if (!has_suffix(w, ".o"))
+			continue;
+		name = xasprintf("%s/%.*s", k->dir, (int)strlen(w) - 2, w);
+		path = normal_path(name);
+		add_object(k, w, scan_module(k->s, path, false), 0);
+		free(name);
+		free(path);
+	}
+	buf_free(&b);
+}
+
+static void read_folder(struct kbuild *k, const struct file *f)
+{
+	static const char *const lists[] = {"obj-y", "lib-y", "lib-m", "extra-y"};
+	const char *slash = strrchr(f->path, '/'), *text, *list;
+	struct buf b = {0};
+	size_t len, i;
+
+	k->dir = slash ? xstrndup(f->path, slash - f->path) : xstrdup(".");
+	k->mv.dir = k->dir;
+	k->includes = 0;
+	text = tree_read(k->s->tree, f, &b, &len);
+	if (text)
+		read_makefile(k, text, len, 0);
+	add_modules(k);
+	for (i = 0; i < ARRAY_SIZE(lists); i++) {
+		list = makevars_get(&k->mv, lists[i]);
+		if (list)
+			add_list(k, list, MODULE_BUILTIN, 0);
+	}
+	makevars_free(&k->mv);
+	free((char *)k->dir);
+	buf_free(&b);
+}
+
+/* ---------------------------------------------------------------- leftovers -------- */
+
+/* A .c that another .c includes is part of what that one is part of. */
+static bool inherit_from_includers(struct kbuild *k)
+{
+	struct scan *s = k->s;
+	bool changed = false;
+	u32 i, j, m;
+	size_t n = s->tree->files.n;
+
+	for (i = 0; i < n; i++) {
+		const struct file *f = &s->tree->files.v[i];
+		const struct fact_include *inc = f->facts.a[FA_INCLUDE];
+		const char *slash = strrchr(f->path, '/');
+
+		if (!k->known[i] || f->kind != FILE_C)
+			continue;
+		for (j = 0; j < f->facts.n[FA_INCLUDE]; j++) {
+			const char *path = facts_str(&f->facts, inc[j].path);
+			char *rel, *norm;
+			u32 target;
+
+			if (!has_suffix(path, ".c"))
+				continue;
+			rel = xasprintf("%.*s/%s", slash ? (int)(slash - f->path) : 1,
+					slash ? f->path : ".", path);
+			norm = normal_path(rel);
+			target = tree_find(s->tree, norm);
+			if (target != NO_FILE)
+				s->includer[target] = i;
+			if (target != NO_FILE && !k->known[target]) {
+				size_t pairs = s->pairs.n;
+
+				for (m = 0; m < pairs; m++)
+					if (s->pairs.v[m].file == i)
+						scan_add_member(s, target,
+								s->pairs.v[m].module);
+				k->known[target] = 1;
+				changed = true;
+			}
+			free(rel);
+			free(norm);
+		}
+	}
+	return changed;
+}
+
+static size_t folder_len(const char *path)
+{
+	const char *slash = strrchr(path, '/');
+
+	return slash ? slash - path : 0;
+}
+
+/*
+ * A file that no list names, in a folder tree whose other files all make one module, is
+ * taken for a part of it: its makefile is beyond what is understood here.
+ */
+static void adopt_by_folder(struct kbuild *k)
+{
+	struct scan *s = k->s;
+	struct map owner = {0}; /* folder -> 1 + module, UINT32_MAX = several */
+	size_t i, n;
+	u32 *o;
+
+	for (i = 0; i < s->pairs.n; i++) {
+		const char *path = s->tree->files.v[s->pairs.v[i].file].path;
+		char *dir = xstrndup(path, folder_len(path));
+
+		for (n = strlen(dir); n; n = folder_len(dir), dir[n] = '\0') {
+			o = map_get(&owner, hash_bytes(dir, n), s->pairs.v[i].module + 1);
+			if (*o != s->pairs.v[i].module + 1)
+				*o = UINT32_MAX;
+		}
+		free(dir);
+	}
+	for (i = 0; i < s->tree->files.n; i++) {
+		const struct file *f = &s->tree->files.v[i];
+
+		if (k->known[i] || (f->kind != FILE_C && f->kind != FILE_ASM) ||
+		    has_prefix(f->path, "tools/") || has_prefix(f->path, "scripts/"))
+			continue;
+		o = NULL;
+		for (n = folder_len(f->path); n && !o;) {
+			char *dir = xstrndup(f->path, n);
+
+			o = map_find(&owner, hash_bytes(dir, n));
+			n = folder_len(dir);
+			free(dir);
+		}
+		if (o && *o != UINT32_MAX && *o != MODULE_BUILTIN + 1)
+			scan_add_member(s, i, *o - 1);
+		else
+			s->stats.unbuilt++;
+	}
+	map_free(&owner);
+}
+
+static bool header_exports(const struct scan *s, const struct facts *f)
+{
+	const struct fact_call *call = f->a[FA_CALL];
+	const struct fact_def *def = f->a[FA_DEF];
+	u32 i, k;
+
+	for (i = 0; i < f->n[FA_CALL]; i++) {
+		const struct template_list *l =
+			templates_find(&s->templates, call[i].callee);
+
+		if (def[call[i].owner].kind != DEF_MADE || !l)
+			continue;
+		for (k = 0; k < l->n; k++)
+			if (l->t[k].kind >= 0)
+				return true;
+	}
+	return false;
+}
+
+static bool includes_by_name(const struct file *f, const char *header)
+{
+	const struct fact_include *inc = f->facts.a[FA_INCLUDE];
+	u32 i;
+
+	for (i = 0; i < f->facts.n[FA_INCLUDE]; i++) {
+		const char *path = facts_str(&f->facts, inc[i].path);
+		const char *slash = strrchr(path, '/'), *base = strrchr(header, '/');
+
+		if (strcmp(slash ? slash + 1 : path, base ? base + 1 : header) != 0)
+			continue;
+		if (has_suffix(header, path) || folder_len(header) == 0 ||
+		    !strncmp(f->path, header, folder_len(header) + 1))
+			return true;
+	}
+	return false;
+}
+
+static int by_file_number(const void *a, const void *b)
+{
+	const struct membership *x = a, *y = b;
+
+	return x->file < y->file ? -1 : x->file > y->file;
+}
+
+/* `to` is part of what `from` is part of; the first `sorted` pairs are sorted by file. */
+static void copy_members(struct scan *s, u32 from, u32 to, size_t sorted)
+{
+	size_t lo = 0, hi = sorted;
+
+	while (lo < hi) {
+		size_t mid = (lo + hi) / 2;
+
+		if (s->pairs.v[mid].file < from)
+			lo = mid + 1;
+		else
+			hi = mid;
+	}
+	for (; lo < sorted && s->pairs.v[lo].file == from; lo++)
+		scan_add_member(s, to, s->pairs.v[lo].module);
+}
+
+/* A header that exports is a part of the source that includes it. */
+static void add_header_members(struct kbuild *k)
+{
+	struct scan *s = k->s;
+	size_t h, i, pairs = s->pairs.n;
+
+	if (pairs)
+		qsort(s->pairs.v, pairs, sizeof(*s->pairs.v), by_file_number);
+
+	for (h = 0; h < s->tree->files.n; h++) {
+		const struct file *f = &s->tree->files.v[h];
+
+		if (f->kind != FILE_HEADER || !f->has_facts ||
+		    !header_exports(s, &f->facts))
+			continue;
+		for (i = 0; i < s->tree->files.n; i++) {
+			if (k->known[i] && includes_by_name(&s->tree->files.v[i], f->path))
+				copy_members(s, i, h, pairs);
+		}
+	}
+}
+
+/* The generic parts of Rust's kernel crate are compiled into the modules that use it. */
+static void add_rust_crate(struct kbuild *k)
+{
+	struct scan *s = k->s;
+	u32 crate = scan_module(s, "rust/kernel", false);
+	size_t i;
+
+	for (i = 0; i < s->tree->files.n; i++)
+		if (s->tree->files.v[i].kind == FILE_RUST && !k->known[i])
+			scan_add_member(s, i, crate);
+}
+
+void kbuild_members(struct scan *s)
+{
+	struct kbuild k = {.s = s};
+	struct buf b = {0};
+	const char *text;
+	size_t i, len;
+
+	k.known = xcalloc(s->tree->files.n, 1);
+	s->includer = xmalloc((s->tree->files.n + 1) * sizeof(u32));
+	memset(s->includer, 0xff, (s->tree->files.n + 1) * sizeof(u32));
+	for (i = 0; i < s->tree->files.n; i++) {
+		if (s->tree->files.v[i].kind != FILE_KCONFIG)
+			continue;
+		text = tree_read(s->tree, &s->tree->files.v[i], &b, &len);
+		if (text)
+			read_kconfig(&k, text, len);
+	}
+	for (i = 0; i < s->tree->files.n; i++) {
+		const char *path = s->tree->files.v[i].path;
+		const char *base = strrchr(path, '/');
+
+		base = base ? base + 1 : path;
+		if (!strcmp(base, "Makefile") || !strcmp(base, "Kbuild"))
+			read_folder(&k, &s->tree->files.v[i]);
+	}
+	for (i = 0; i < 4 && inherit_from_includers(&k); i++)
+		;
+	adopt_by_folder(&k);
+	add_header_members(&k);
+	add_rust_crate(&k);
+	map_free(&k.tristate);
+	map_free(&k.options);
+	buf_free(&b);
+	free(k.known);
+}

@@ -1,0 +1,487 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * Which module uses which export, directly or through headers?
+ *
+ * Only the names that matter are followed: those of exports, and those of macros and
+ * inline functions whose bodies reach one. What reaches is found by going over all bodies
+ * until nothing changes; then each module's files are looked at with a stamp a module, so
+ * that no definition is followed twice. A definition counts for a file only if the file
+ * includes the header that holds it.
+ */
+#include <stdlib.h>
+
+#include "link.h"
+
+void linker_add_name(struct linker *l, u64 name, enum edge_kind kind, u32 target)
+{
+	u32 *id = map_get(&l->names, name, UINT32_MAX), bit = name >> (64 - FILTER_BITS);
+	struct edge e = {.target = target, .kind = kind};
+
+	if (*id == UINT32_MAX) {
+		*id = l->first_edge.n;
+		vec_push(&l->first_edge, 0);
+	}
+	e.next = l->first_edge.v[*id];
+	vec_push(&l->edges, e);
+	l->first_edge.v[*id] = l->edges.n;
+	l->filter[bit / 64] |= 1ull << (bit % 64);
+}
+
+static void seal_names(struct linker *l)
+{
+	u32 i, e, n = 0;
+
+	l->target_first = xmalloc((l->first_edge.n + 1) * sizeof(u32));
+	l->targets = xmalloc((l->edges.n + 1) * sizeof(*l->targets));
+	for (i = 0; i < l->first_edge.n; i++) {
+		l->target_first[i] = n;
+		for (e = l->first_edge.v[i]; e; e = l->edges.v[e - 1].next) {
+			const struct edge *edge = &l->edges.v[e - 1];
+
+			l->targets[n++] = (struct target){
+				.index = edge->target,
+				.file = edge->kind == EDGE_EXPORT
+						? NO_FILE
+						: l->s->defs.v[edge->target].file,
+			};
+		}
+	}
+	l->target_first[i] = n;
+	vec_free(&l->edges);
+	vec_free(&l->first_edge);
+}
+
+/* ---------------------------------------------------------------- definitions ------ */
+
+/* The names that templates make of a header's call; those without parameters are fixed. */
+static void made_names(struct scan *s, const struct facts *f, const struct fact_call *call,
+		       u64 *out, u32 *n, u32 max)
+{
+	const struct template_list *l = templates_find(&s->templates, call->callee);
+	char *args, *argv[16];
+	struct buf b = {0};
+	u32 i, argc;
+
+	if (!l)
+		return;
+	args = xstrdup(facts_str(f, call->args));
+	argc = split_args(args, argv);
+	for (i = 0; i < l->n && *n < max; i++)
+		if (l->t[i].kind < 0 && template_fill(&b, l->t[i].name, argv, argc) && b.n)
+			out[(*n)++] = hash_bytes(b.s, b.n);
+	free(args);
+	buf_free(&b);
+}
+
+#define MAX_MADE 256
+
+/* A macro invoked at a header's file scope defines the names that it makes. */
+static void add_made_defs(struct scan *s, const struct def *d, const u64 *names, u32 n)
+{
+	struct def made = *d;
+	u64 *callee;
+	u32 i;
+
+	callee = arena_alloc(&s->arena, sizeof(*callee));
+	*callee = d->name;
+	made.extra = callee;
+	made.nextra = 1;
+	for (i = 0; i < n; i++) {
+		made.name = names[i];
+		vec_push(&s->defs, made);
+	}
+}
+
+/* A macro body's own calls may make fixed names: #define lock() guard(mutex)(&m). */
+static void add_fixed_names(struct scan *s, struct def *d)
+{
+	const struct template_list *l = templates_find(&s->templates, d->name);
+	u64 *extra;
+	const char *p;
+	u32 i, n = 0;
+
+	if (!l)
+		return;
+	extra = arena_alloc(&s->arena, l->n * sizeof(*extra));
+	for (i = 0; i < l->n; i++) {
+		for (p = l->t[i].name; *p && (u8)*p < 0x80; p++)
+			;
+		if (!*p && l->t[i].kind < 0)
+			extra[n++] = hash_str(l->t[i].name);
+	}
+	d->extra = extra;
+	d->nextra = n;
+}
+
+static void add_header_defs(struct scan *s, u32 file)
+{
+	const struct facts *f = &s->tree->files.v[file].facts;
+	const struct fact_call *call = f->a[FA_CALL];
+	u32 i, c = 0, n;
+	u64 names[MAX_MADE];
+
+	for (i = 0; i < f->n[FA_DEF]; i++) {
+		const struct fact_def *fd = FACTS(f, struct fact_def, FA_DEF) + i;
+		struct def d = {.name = fd->name,
+				.body = FACTS(f, u64, FA_BODY) + fd->body,
+				.nbody = fd->nbody,
+				.file = file,
+				.line = fd->line,
+				.str = fd->str,
+				.kind = fd->kind};
+
+		for (n = 0; c < f->n[FA_CALL] && call[c].owner <= i; c++)
+			if (call[c].owner == i && fd->kind != DEF_MACRO)
+				made_names(s, f, &call[c], names, &n, MAX_MADE);
+		if (fd->kind == DEF_MACRO) {
+			add_fixed_names(s, &d);
+		} else if (fd->kind == DEF_MADE && !n) {
+			/* its class may be compiled by CREATE_TRACE_POINTS */
+		} else if (fd->kind == DEF_MADE) {
+			add_made_defs(s, &d, names, n);
+		} else if (n) {
+			u64 *extra = arena_alloc(&s->arena, n * sizeof(*extra));
+
+			memcpy(extra, names, n * sizeof(*extra));
+			d.extra = extra;
+			d.nextra = n;
+		}
+		if (d.nbody || d.nextra || d.kind != DEF_MADE)
+			vec_push(&s->defs, d);
+	}
+}
+
+static bool body_matters(const struct linker *l, const u64 *names, u32 n)
+{
+	u32 i;
+
+	for (i = 0; i < n; i++)
+		if (linker_matters(l, names[i]) && map_find(&l->names, names[i]))
+			return true;
+	return false;
+}
+
+/* CREATE_TRACE_POINTS compiles the bodies of a header's trace events. */
+static bool is_trace_class(const struct scan *s, const struct def *d)
+{
+	const char *name = facts_str(&s->tree->files.v[d->file].facts, d->str);
+
+	return d->kind == DEF_MADE &&
+	       (has_prefix(name, "TRACE_EVENT") || has_prefix(name, "DECLARE_EVENT_CLASS"));
+}
+
+static void find_reaching_defs(struct linker *l)
+{
+	struct scan *s = l->s;
+	bool changed = true;
+	size_t i;
+
+	for (i = 0; i < s->tree->files.n; i++)
+		if (s->tree->files.v[i].kind == FILE_HEADER &&
+		    s->tree->files.v[i].has_facts)
+			add_header_defs(s, i);
+	while (changed) {
+		changed = false;
+		for (i = 0; i < s->defs.n; i++) {
+			struct def *d = &s->defs.v[i];
+
+			if (d->reaches || !(body_matters(l, d->body, d->nbody) ||
+					    body_matters(l, d->extra, d->nextra)))
+				continue;
+			d->reaches = changed = true;
+			if (d->name == ANONYMOUS)
+				vec_push(&l->anonymous, i);
+			else if (is_trace_class(s, d))
+				vec_push(&l->classes, i);
+			linker_add_name(l, d->name, EDGE_DEF, i);
+		}
+	}
+	/* one that reaches nothing may still stand in an export's way, see is_shadowed() */
+	for (i = 0; i < s->defs.n; i++)
+		if (!s->defs.v[i].reaches && linker_matters(l, s->defs.v[i].name) &&
+		    map_find(&l->names, s->defs.v[i].name))
+			linker_add_name(l, s->defs.v[i].name, EDGE_DEF, i);
+}
+
+/* ---------------------------------------------------------------- visiting --------- */
+
+struct visitor {
+	struct linker *l;
+	struct hits *hits;
+	u32 *def_stamp, *name_stamp, *name_hit;
+	u32 *seen_in; /* by a name's number: the look at a file that met it */
+	u32 module, file, line;
+	u32 serial;  /* of the look at a file */
+	u32 through; /* 1 + definition that the file itself names */
+	struct visible visible;
+	bool visible_ready;
+	u32 depth;
+};
+
+static bool sees(struct visitor *v, u32 header)
+{
+	if (!v->visible_ready) {
+		visible_fill(v->l->inc, v->file, &v->visible);
+		v->visible_ready = true;
+	}
+	return visible_has(v->l->inc, &v->visible, header);
+}
+
+static bool in_arch(const struct visitor *v, u32 file)
+{
+	return has_prefix(v->l->s->tree->files.v[file].path, "arch/");
+}
+
+static void hit_name(struct visitor *v, u32 name)
+{
+
+	struct hit h = {.name = name};
+
+	h.c = (struct consumer){.module = v->module,
+				.file = v->file,
+				.line = v->line,
+				.through = v->through};
+	if (v->name_stamp[name] != v->module + 1) {
+		v->name_stamp[name] = v->module + 1;
+		v->name_hit[name] = v->hits->n;
+		vec_push(v->hits, h);
+		return;
+	}
+	/* The place to show is a direct use, and one that every architecture has. */
+	struct consumer *old = &v->hits->v[v->name_hit[name]].c;
+
+	if ((in_arch(v, old->file) && !in_arch(v, v->file)) ||
+	    (old->through && !v->through && in_arch(v, old->file) == in_arch(v, v->file)))
+		*old = h.c;
+}
+
+static bool is_declared(struct visitor *v, u32 name)
+{
+	struct linker *l = v->l;
+	size_t lo = 0, hi = l->declared.n, mid;
+
+	while (lo < hi) {
+		mid = (lo + hi) / 2;
+		if (l->declared.v[mid].file < name)
+			lo = mid + 1;
+		else
+			hi = mid;
+	}
+	for (; lo < l->declared.n && l->declared.v[lo].file == name; lo++)
+		if (sees(v, l->declared.v[lo].module))
+			return true;
+	return false;
+}
+
+static bool declares_itself(const struct visitor *v, u64 hash)
+{
+	const struct facts *f = &v->l->s->tree->files.v[v->file].facts;
+	const u64 *decl = f->a[FA_DECL];
+	u32 i;
+
+	for (i = 0; i < f->n[FA_DECL]; i++)
+		if (decl[i] == hash)
+			return true;
+	return false;
+}
+
+/*
+ * The file sees a static inline function, a macro or an object of that name and no
+ * declaration: then it means that, and not the export.
+ */
+static bool is_shadowed(struct visitor *v, u32 id, u32 name)
+{
+	const struct linker *l = v->l;
+	const struct export_name *x = &l->xnames.v[name];
+	bool other = false;
+	u32 t;
+
+	for (t = l->target_first[id]; t < l->target_first[id + 1] && !other; t++)
+		other = l->targets[t].file != NO_FILE && sees(v, l->targets[t].file);
+	return other && !x->declared_in_made && !declares_itself(v, x->hash) &&
+	       !is_declared(v, name);
+}
+
+static void visit(struct visitor *v, u64 name);
+
+static void visit_body(struct visitor *v, const u64 *names, u32 n)
+{
+	u32 i;
+
+	for (i = 0; i < n; i++)
+		if (linker_matters(v->l, names[i]))
+			visit(v, names[i]);
+}
+
+static void visit_def(struct visitor *v, u32 index)
+{
+	const struct def *d = &v->l->s->defs.v[index];
+	bool outermost = !v->through;
+
+	v->def_stamp[index] = v->module + 1;
+	if (outermost)
+		v->through = index + 1;
+	v->depth++;
+	visit_body(v, d->body, d->nbody);
+	visit_body(v, d->extra, d->nextra);
+	v->depth--;
+	if (outermost)
+		v->through = 0;
+}
+
+static void visit(struct visitor *v, u64 name)
+{
+	const struct linker *l = v->l;
+	const u32 *id = map_find(&l->names, name);
+	bool again;
+	u32 t;
+
+	if (!id || v->depth > 200)
+		return;
+	again = v->seen_in[*id] == v->serial;
+	if (again && v->through)
+		return;
+	v->seen_in[*id] = v->serial;
+	for (t = l->target_first[*id]; t < l->target_first[*id + 1]; t++) {
+		const struct target *to = &l->targets[t];
+
+		if (to->file == NO_FILE) {
+			if (v->through || !is_shadowed(v, *id, to->index))
+				hit_name(v, to->index);
+		} else if (!again && v->def_stamp[to->index] != v->module + 1 &&
+			   sees(v, to->file)) {
+			visit_def(v, to->index);
+		}
+	}
+}
+
+static void visit_all(struct visitor *v, const u32 *index, size_t n)
+{
+	size_t i;
+
+	for (i = 0; i < n; i++)
+		if (v->def_stamp[index[i]] != v->module + 1 &&
+		    sees(v, v->l->s->defs.v[index[i]].file))
+			visit_def(v, index[i]);
+}
+
+static void visit_file(struct visitor *v, u32 file)
+{
+	const struct facts *f = &v->l->s->tree->files.v[file].facts;
+	const struct fact_use *use = f->a[FA_USE];
+	const u64 create = hash_str("CREATE_TRACE_POINTS");
+	bool creates = false;
+	u32 i;
+
+	v->file = file;
+	v->serial++;
+	v->visible_ready = false;
+	for (i = 0; i < f->n[FA_USE]; i++) {
+		creates |= use[i].name == create;
+		if (!linker_matters(v->l, use[i].name))
+			continue;
+		v->line = use[i].line;
+		visit(v, use[i].name);
+	}
+	v->line = 1;
+	visit_all(v, v->l->anonymous.v, v->l->anonymous.n);
+	if (creates)
+		visit_all(v, v->l->classes.v, v->l->classes.n);
+}
+
+static void visit_modules(void *arg, unsigned int worker)
+{
+	struct linker *l = arg;
+	struct visitor v = {.l = l, .hits = &l->hits[worker]};
+	u32 i;
+
+	v.def_stamp = xcalloc(l->s->defs.n + 1, sizeof(u32));
+	v.name_stamp = xcalloc(l->xnames.n + 1, sizeof(u32));
+	v.seen_in = xcalloc(l->names.n + 1, sizeof(u32));
+	v.name_hit = xcalloc(l->xnames.n + 1, sizeof(u32));
+	visible_init(l->inc, &v.visible);
+	for (;;) {
+		v.module = __atomic_fetch_add(&l->next_module, 1, __ATOMIC_RELAXED);
+		if (v.module >= l->s->modules.n)
+			break;
+		for (i = l->files_first[v.module]; i < l->files_first[v.module + 1]; i++)
+			if (l->may_consume[l->files[i]])
+				visit_file(&v, l->files[i]);
+	}
+	visible_free(&v.visible);
+	free(v.def_stamp);
+	free(v.name_stamp);
+	free(v.name_hit);
+	free(v.seen_in);
+}
+
+static void index_module_files(struct linker *l)
+{
+	struct scan *s = l->s;
+	u32 i, k, *at;
+
+	l->files_first = xcalloc(s->modules.n + 1, sizeof(u32));
+	l->files = xcalloc(s->first[s->tree->files.n] + 1, sizeof(u32));
+	for (i = 0; i < s->first[s->tree->files.n]; i++)
+		l->files_first[s->member[i] + 1]++;
+	for (i = 0; i < s->modules.n; i++)
+		l->files_first[i + 1] += l->files_first[i];
+	at = xmalloc((s->modules.n + 1) * sizeof(u32));
+	memcpy(at, l->files_first, (s->modules.n + 1) * sizeof(u32));
+	for (i = 0; i < s->tree->files.n; i++)
+		for (k = s->first[i]; k < s->first[i + 1]; k++)
+			l->files[at[s->member[k]]++] = i;
+	free(at);
+}
+
+static void find_possible_consumers(struct linker *l)
+{
+	const struct policy *p = l->s->policy;
+	u32 i;
+
+	l->may_consume = xcalloc(l->s->tree->files.n + 1, 1);
+	for (i = 0; i < l->s->tree->files.n; i++) {
+		const struct file *f = &l->s->tree->files.v[i];
+
+		l->may_consume[i] =
+			f->has_facts &&
+			(!p->consumers.n || strings_match(&p->consumers, f->path)) &&
+			!strings_match(&p->not_consumers, f->path);
+	}
+}
+
+void scan_link(struct scan *s)
+{
+
+	struct linker l = {.s = s};
+	unsigned int i;
+
+	l.filter = xcalloc((1u << FILTER_BITS) / 64, sizeof(u64));
+	l.inc = includes_create(s);
+	linker_collect_exports(&l);
+	find_reaching_defs(&l);
+	seal_names(&l);
+	linker_collect_declarations(&l);
+	index_module_files(&l);
+	find_possible_consumers(&l);
+	l.hits = xcalloc(s->workers, sizeof(*l.hits));
+	run_workers(s->workers, visit_modules, &l);
+	linker_assign(&l);
+	for (i = 0; i < s->workers; i++)
+		vec_free(&l.hits[i]);
+	free(l.hits);
+	includes_free(l.inc);
+	map_free(&l.names);
+	map_free(&l.xname_index);
+	free(l.target_first);
+	free(l.targets);
+	vec_free(&l.anonymous);
+	vec_free(&l.classes);
+	vec_free(&l.xnames);
+	vec_free(&l.declared);
+	free(l.next_export);
+	free(l.files_first);
+	free(l.files);
+	free(l.may_consume);
+	free(l.filter);
+}

@@ -1,0 +1,467 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * Which names do macros make?
+ *
+ * A macro that pastes (foo_##x) or hands its parameters to an export makes names that
+ * stand nowhere in the text. A definition is reduced to recipes, "the name is foo_ and
+ * then the first argument", and a call fills the recipes in. Nothing else of a macro is
+ * expanded: its other names count as used where the macro is.
+ */
+#include <stdlib.h>
+
+#include "extract.h"
+
+static int param_index(const struct macro_params *params, u64 name)
+{
+	u32 i;
+
+	for (i = 0; params && i < params->n; i++)
+		if (params->name[i] == name)
+			return i;
+	return -1;
+}
+
+/* Where one argument stands while it is read. */
+struct arg_state {
+	bool any, paste, bad, string;
+};
+
+static void add_part(struct buf *b, struct arg_state *a, const struct token *t,
+		     const struct macro_params *params)
+{
+	int i = t->kind == TOK_ID ? param_index(params, t->h) : -1;
+	u32 k;
+
+	if ((a->any && !a->paste) || a->string) {
+		a->bad = true;
+		return;
+	}
+	a->any = true;
+	a->paste = false;
+	if (i >= 0) {
+		buf_putc(b, (char)(0x80 + i));
+		return;
+	}
+	for (k = 0; k < t->len; k++)
+		if ((u8)t->s[k] >= 0x80 || t->s[k] == ARG_END)
+			a->bad = true;
+	buf_add(b, t->s, t->len);
+}
+
+static void add_string(struct buf *b, struct arg_state *a, const struct token *t)
+{
+	u32 k, len = t->len;
+
+	if (a->any) {
+		a->bad = true;
+		return;
+	}
+	a->any = a->string = true;
+	if (len > 1 && t->s[len - 1] == '"')
+		len--;
+	for (k = 0; k < len; k++)
+		if ((u8)t->s[k] >= 0x80 || t->s[k] == ARG_END)
+			a->bad = true;
+	buf_add(b, t->s, len);
+}
+
+/* Ends one argument; true if it says something. */
+static bool end_arg(struct buf *b, size_t start, struct arg_state *a)
+{
+	bool good = a->any && !a->bad && !a->paste;
+
+	if (!good) {
+		b->n = start;
+		buf_putc(b, '?');
+	}
+	*a = (struct arg_state){0};
+	return good;
+}
+
+/* '#' once makes a string of a parameter, twice it pastes. */
+static void add_hash(struct lexer *lx, struct arg_state *a)
+{
+	if (lx->p < lx->end && *lx->p == '#') {
+		lx->p++;
+		a->paste = true;
+	}
+}
+
+const char *encode_args(struct extractor *x, const struct lexer *at,
+			const struct macro_params *params)
+{
+	struct lexer lx = *at;
+	struct arg_state a = {0};
+	struct buf b = {0};
+	const char *limit = at->p + 4096, *out;
+	size_t start = 0;
+	u32 depth = 0, argc = 0;
+	bool good = false;
+	struct token t;
+
+	do {
+		lexer_next(&lx, &t);
+		if (t.kind == TOK_EOF || t.kind == TOK_EOL || lx.p > limit)
+			goto err_unreadable;
+		if (token_punct(&t, '(') || token_punct(&t, '{') || token_punct(&t, '[')) {
+			a.bad |= depth > 0;
+			depth++;
+		} else if (token_punct(&t, ')') || token_punct(&t, '}') ||
+			   token_punct(&t, ']')) {
+			if (depth)
+				depth--;
+		} else if (depth == 1 && token_punct(&t, ',')) {
+			good |= end_arg(&b, start, &a);
+			buf_putc(&b, ARG_END);
+			start = b.n;
+			if (++argc >= MAX_ARGS - 1)
+				break;
+		} else if (t.kind == TOK_ID || t.kind == TOK_NUM) {
+			add_part(&b, &a, &t, params);
+		} else if (t.kind == TOK_STR) {
+			add_string(&b, &a, &t);
+		} else if (token_punct(&t, '#') || t.kind == TOK_HASH) {
+			add_hash(&lx, &a);
+		} else {
+			a.bad = true;
+		}
+	} while (depth);
+	good |= end_arg(&b, start, &a);
+	out = good ? arena_strndup(&x->scratch, b.s, b.n) : NULL;
+	buf_free(&b);
+	return out;
+
+err_unreadable:
+	buf_free(&b);
+	return NULL;
+}
+
+u32 split_args(char *args, char **argv)
+{
+	u32 n = 0;
+
+	for (;;) {
+		argv[n++] = args;
+		args = strchr(args, ARG_END);
+		if (!args || n == MAX_ARGS)
+			return n;
+		*args++ = '\0';
+	}
+}
+
+bool template_fill(struct buf *out, const char *recipe, char **argv, u32 argc)
+{
+	const char *p;
+
+	out->n = 0;
+	buf_add(out, "", 0);
+	for (p = recipe; *p; p++) {
+		u32 i = (u8)*p - 0x80;
+
+		if ((u8)*p < 0x80) {
+			buf_putc(out, *p);
+			continue;
+		}
+		if (i >= argc || argv[i][0] == '?')
+			return false;
+		buf_puts(out, argv[i] + (argv[i][0] == '"' && out->n));
+	}
+	return out->n < 256;
+}
+
+static const struct template *find_templates(const struct extractor *x, u64 name, u32 *n)
+{
+	const struct template_list *l;
+	size_t i;
+
+	if (x->macros_filter & (1ull << (name & 63)))
+		for (i = x->macros.n; i-- > 0;)
+			if (x->macros.v[i].name == name) {
+				*n = x->macros.v[i].n;
+				return x->local_templates.v + x->macros.v[i].first;
+			}
+	l = x->ts ? templates_find(x->ts, name) : NULL;
+	*n = l ? l->n : 0;
+	return l ? l->t : NULL;
+}
+
+static const char *unquoted(const char *s)
+{
+	return *s == '"' ? s + 1 : s;
+}
+
+static void apply_export(struct extractor *x, const struct template *t, const char *name,
+			 char **argv, u32 argc, const struct token *via)
+{
+	struct buf b = {0};
+	char *ns = NULL;
+	int kind = t->kind;
+
+	if (t->licence && template_fill(&b, t->licence, argv, argc) &&
+	    strcasestr(b.s, "gpl"))
+		kind |= EXP_GPL;
+	if (t->ns && template_fill(&b, t->ns, argv, argc))
+		ns = xstrdup(unquoted(b.s));
+	if (ns && has_prefix(ns, "module:")) {
+		memmove(ns, ns + 7, strlen(ns) - 6);
+		kind |= EXP_NS_MODULES;
+	}
+	note_export(x, name, ns, via->s, via->len, kind, via->line);
+	free(ns);
+	buf_free(&b);
+}
+
+bool apply_templates(struct extractor *x, u64 callee, const char *s, u32 len, u32 line)
+{
+	struct token via = {.s = s, .len = len, .line = line};
+	char *argv[MAX_ARGS], *args;
+	const char *encoded;
+	struct buf b = {0};
+	bool exports = false;
+	u32 n, i, argc;
+	const struct template *t = find_templates(x, callee, &n);
+
+	if (!n)
+		return false;
+	encoded = encode_args(x, &x->lx, NULL);
+	if (!encoded)
+		return false;
+	args = xstrdup(encoded);
+	argc = split_args(args, argv);
+	for (i = 0; i < n; i++) {
+		if (!template_fill(&b, t[i].name, argv, argc) || !b.n)
+			continue;
+		if (t[i].kind < 0) {
+			note_use(x, hash_bytes(b.s, b.n), line);
+		} else if (b.s[0] != '"') {
+			apply_export(x, &t[i], b.s, argv, argc, &via);
+			exports = true;
+		}
+	}
+	free(args);
+	buf_free(&b);
+	return exports;
+}
+
+/* A macro of this very file: its recipes are known at once. */
+static void add_local_call(struct extractor *x, u64 callee, const char *args)
+{
+	char *argv[MAX_ARGS], *copy;
+	struct buf b = {0};
+	const struct template *t;
+	struct template made;
+	u32 n, i, argc;
+
+	if (!callee) {
+		made = (struct template){.name = args, .kind = -1};
+		vec_push(&x->local_templates, made);
+		return;
+	}
+	if (!find_templates(x, callee, &n))
+		return;
+	copy = xstrdup(args);
+	argc = split_args(copy, argv);
+	for (i = 0; i < n; i++) {
+		/* looked up each time: the push below may move the array */
+		t = find_templates(x, callee, &n) + i;
+		made = *t;
+		if (!template_fill(&b, t->name, argv, argc))
+			continue;
+		made.name = arena_strndup(&x->scratch, b.s, b.n);
+		if (t->ns && template_fill(&b, t->ns, argv, argc))
+			made.ns = arena_strndup(&x->scratch, b.s, b.n);
+		if (t->licence && template_fill(&b, t->licence, argv, argc))
+			made.licence = arena_strndup(&x->scratch, b.s, b.n);
+		vec_push(&x->local_templates, made);
+	}
+	free(copy);
+	buf_free(&b);
+}
+
+/* The macro whose definition is being read. */
+struct definition {
+	struct token name;
+	struct macro_params params;
+	u32 def;     /* of a header's macro, once it says something */
+	u32 first;   /* in local_templates */
+	bool header; /* facts go to a definition of its own */
+	bool calls_asm;
+};
+
+static void begin_def(struct extractor *x, struct definition *d)
+{
+	if (d->header && d->def == NO_DEF) {
+		d->def = note_def(x, d->name.h, d->name.s, d->name.len, DEF_MACRO,
+				  d->name.line);
+		x->def = d->def;
+	}
+}
+
+static void record_call(struct extractor *x, struct definition *d, u64 callee,
+			const char *args)
+{
+	struct fact_call call = {.callee = callee, .line = d->name.line};
+
+	if (!args)
+		return;
+	if (!d->header) {
+		add_local_call(x, callee, args);
+		return;
+	}
+	begin_def(x, d);
+	call.owner = d->def;
+	call.args = note_str(x, args, strlen(args));
+	vec_push(&x->calls, call);
+}
+
+/* a ## b ## c, from its first part on; the parts behind are consumed. */
+static void read_paste(struct extractor *x, struct definition *d, struct token *t)
+{
+	struct arg_state a = {0};
+	struct buf b = {0};
+
+	add_part(&b, &a, t, &d->params);
+	while (lexer_peek(&x->lx) == '#') {
+		lexer_next(&x->lx, t);
+		add_hash(&x->lx, &a);
+		if (!a.paste)
+			break;
+		lexer_next(&x->lx, t);
+		if (t->kind != TOK_ID && t->kind != TOK_NUM)
+			break;
+		add_part(&b, &a, t, &d->params);
+	}
+	if (!a.bad && !a.paste)
+		record_call(x, d, 0, arena_strndup(&x->scratch, b.s, b.n));
+	buf_free(&b);
+}
+
+static bool paste_follows(const struct lexer *lx)
+{
+	struct lexer copy = *lx;
+	struct token t;
+
+	if (lexer_peek(lx) != '#')
+		return false;
+	lexer_next(&copy, &t);
+	return copy.p < copy.end && *copy.p == '#';
+}
+
+static void read_body_name(struct extractor *x, struct definition *d, struct token *t)
+{
+	bool param = param_index(&d->params, t->h) >= 0;
+
+	if (paste_follows(&x->lx)) {
+		read_paste(x, d, t);
+		return;
+	}
+	if (t->kw == KW_ASM)
+		d->calls_asm = true;
+	if (t->kw != KW_NONE || param)
+		return;
+	if (lexer_peek(&x->lx) == '(')
+		record_call(x, d, t->h, encode_args(x, &x->lx, &d->params));
+	begin_def(x, d);
+	note_use(x, t->h, t->line);
+}
+
+static void read_params(struct extractor *x, struct definition *d)
+{
+	struct token t;
+	u64 variadic = hash_str("__VA_ARGS__");
+
+	lexer_next(&x->lx, &t);
+	for (;;) {
+		lexer_next(&x->lx, &t);
+		if (t.kind == TOK_EOL || t.kind == TOK_EOF || token_punct(&t, ')'))
+			return;
+		if (d->params.n == MAX_PARAMS)
+			continue;
+		if (t.kind == TOK_ID)
+			d->params.name[d->params.n++] = t.h;
+		else if (token_punct(&t, '.') && variadic) {
+			d->params.name[d->params.n++] = variadic;
+			variadic = 0;
+		}
+	}
+}
+
+static void end_definition(struct extractor *x, struct definition *d, bool self, u32 names,
+			   u64 only)
+{
+	struct local_macro m = {.name = d->name.h, .first = d->first};
+
+	if (names == 1 && only && !d->params.n)
+		record_call(x, d, only, "=");
+	if (d->header)
+		return;
+	m.n = x->local_templates.n - d->first;
+	if (m.n) {
+		vec_push(&x->macros, m);
+		x->macros_filter |= 1ull << (m.name & 63);
+	}
+	if (token_is(&d->name, "CREATE_TRACE_POINTS"))
+		note_use(x, d->name.h, d->name.line);
+	else if (!self && x->kind == TEXT_SOURCE)
+		note_static(x, d->name.h);
+}
+
+/*
+ * Most definitions of a kernel tree are register numbers in generated headers: they are
+ * left after one look.
+ */
+static bool is_plain_number(const struct lexer *lx)
+{
+	const char *p = lx->p;
+
+	while (p < lx->end && (*p == ' ' || *p == '\t'))
+		p++;
+	if (p >= lx->end || *p < '0' || *p > '9')
+		return false;
+	while (p < lx->end && ((*p >= '0' && *p <= '9') || (*p >= 'a' && *p <= 'f') ||
+			       (*p >= 'A' && *p <= 'F') || *p == 'x' || *p == 'X' ||
+			       *p == 'L' || *p == 'u' || *p == 'U' || *p == 'l'))
+		p++;
+	return p < lx->end && (*p == '\n' || *p == '\r');
+}
+
+/* A string that is assembly by itself: #define UNTRAIN "call entry_untrain_ret". */
+static bool is_asm_call(const struct token *t)
+{
+	return t->len > 6 && (!memcmp(t->s, "\"call ", 6) || !memcmp(t->s, "\"jmp ", 5));
+}
+
+void parse_define(struct extractor *x)
+{
+	struct definition d = {.def = NO_DEF, .first = x->local_templates.n};
+	u32 saved = x->def, names = 0, tokens = 0;
+	u64 only = 0;
+	bool self = false;
+	struct token t;
+	char prev = 0;
+
+	lexer_next(&x->lx, &d.name);
+	if (d.name.kind != TOK_ID || primitives_find(x->prims, d.name.h))
+		return;
+	d.header = x->kind == TEXT_HEADER && x->def == NO_DEF;
+	if (x->lx.p < x->lx.end && *x->lx.p == '(')
+		read_params(x, &d);
+	else if (is_plain_number(&x->lx))
+		return;
+	for (lexer_next(&x->lx, &t); t.kind != TOK_EOL && t.kind != TOK_EOF;
+	     lexer_next(&x->lx, &t)) {
+		tokens++;
+		if (t.kind == TOK_ID && prev != '.' && prev != '>') {
+			self |= t.h == d.name.h;
+			only = t.h;
+			names++;
+			read_body_name(x, &d, &t);
+		} else if (t.kind == TOK_STR && (d.calls_asm || is_asm_call(&t))) {
+			begin_def(x, &d);
+			note_asm_words(x, t.s, t.len, t.line);
+		}
+		prev = t.kind == TOK_PUNCT && (t.punct != '>' || t.arrow) ? t.punct : 0;
+	}
+	end_definition(x, &d, self, tokens == 1 ? names : 0, only);
+	x->def = saved;
+}

@@ -1,0 +1,337 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * What is the value of a variable of this makefile, over all configurations?
+ *
+ * Both branches of a conditional are read, so a variable holds the union of what any
+ * configuration puts there. That is what membership asks: can this object be part of
+ * that module?
+ */
+#include <ctype.h>
+#include <stdlib.h>
+
+#include "makevar.h"
+
+#define MAX_VALUE (1u << 20)
+
+void makevars_set(struct makevars *mv, const char *name, const char *value, char op,
+		  bool conditional)
+{
+	u32 *at = map_get(&mv->index, hash_str(name), UINT32_MAX);
+	struct makevar fresh = {0}, *v;
+
+	if (*at == UINT32_MAX) {
+		*at = mv->vars.n;
+		vec_push(&mv->vars, fresh);
+	}
+	v = &mv->vars.v[*at];
+	if (op != '+' && !conditional && !v->conditional)
+		v->value.n = 0;
+	v->conditional |= conditional;
+	if (v->value.n + strlen(value) > MAX_VALUE)
+		return;
+	if (v->value.n)
+		buf_putc(&v->value, ' ');
+	buf_puts(&v->value, value);
+}
+
+const char *makevars_get(struct makevars *mv, const char *name)
+{
+	u32 *at = map_find(&mv->index, hash_str(name));
+
+	return at && mv->vars.v[*at].value.s ? mv->vars.v[*at].value.s : NULL;
+}
+
+void makevars_free(struct makevars *mv)
+{
+	size_t i;
+
+	for (i = 0; i < mv->vars.n; i++)
+		buf_free(&mv->vars.v[i].value);
+	vec_free(&mv->vars);
+	map_free(&mv->index);
+}
+
+/* ---------------------------------------------------------------- functions -------- */
+
+typedef void word_fn(struct buf *out, const char *w, size_t n, const char *a,
+		     const char *b);
+
+static void each_word(struct buf *out, const char *list, word_fn *fn, const char *a,
+		      const char *b)
+{
+	size_t n;
+
+	for (; *list; list += n) {
+		list += strspn(list, " \t\n");
+		n = strcspn(list, " \t\n");
+		if (!n)
+			continue;
+		if (out->n && !isspace((u8)out->s[out->n - 1]))
+			buf_putc(out, ' ');
+		fn(out, list, n, a, b);
+	}
+}
+
+static void add_prefix(struct buf *out, const char *w, size_t n, const char *a,
+		       const char *b)
+{
+	buf_puts(out, a);
+	buf_add(out, w, n);
+}
+
+static void add_suffix(struct buf *out, const char *w, size_t n, const char *a,
+		       const char *b)
+{
+	buf_add(out, w, n);
+	buf_puts(out, a);
+}
+
+static void file_part(struct buf *out, const char *w, size_t n, const char *a,
+		      const char *b)
+{
+	const char *slash = memrchr(w, '/', n);
+
+	size_t skip = slash ? slash + 1 - w : 0;
+
+	buf_add(out, w + skip, n - skip);
+}
+
+/* patsubst: a = pattern, b = replacement, each with at most one '%'. */
+static void pattern_word(struct buf *out, const char *w, size_t n, const char *a,
+			 const char *b)
+{
+	const char *pa = strchr(a, '%'), *pb = strchr(b, '%');
+	size_t head = pa ? (size_t)(pa - a) : strlen(a), tail = pa ? strlen(pa + 1) : 0;
+
+	if (n < head + tail || memcmp(w, a, head) != 0 || (!pa && n != head) ||
+	    (pa && memcmp(w + n - tail, pa + 1, tail) != 0)) {
+		buf_add(out, w, n);
+		return;
+	}
+	buf_add(out, b, pb ? (size_t)(pb - b) : strlen(b));
+	if (pb) {
+		buf_add(out, w + head, n - head - tail);
+		buf_puts(out, pb + 1);
+	}
+}
+
+static void replace_text(struct buf *out, const char *s, const char *from, const char *to)
+{
+	size_t n = strlen(from);
+	const char *hit;
+
+	if (!n) {
+		buf_puts(out, s);
+		return;
+	}
+	while ((hit = strstr(s, from))) {
+		buf_add(out, s, hit - s);
+		buf_puts(out, to);
+		s = hit + n;
+	}
+	buf_puts(out, s);
+}
+
+static void expand_foreach(struct makevars *mv, struct buf *out, char **arg,
+			   const char *body, int depth)
+{
+	const char *list = arg[1];
+	size_t n;
+
+	for (; *list; list += n) {
+		char *word;
+
+		list += strspn(list, " \t\n");
+		n = strcspn(list, " \t\n");
+		if (!n)
+			continue;
+		word = xstrndup(list, n);
+		makevars_set(mv, arg[0], word, '=', false);
+		buf_putc(out, ' ');
+		makevars_expand(mv, out, body, strlen(body), depth + 1);
+		free(word);
+	}
+}
+
+#define MAX_FN_ARGS 4
+
+/* Splits "a,b,c" at commas outside parentheses. */
+static int split_raw(char *s, char **arg)
+{
+	int n = 0, nest = 0;
+
+	arg[n++] = s;
+	for (; *s; s++) {
+		if (*s == '(' || *s == '{')
+			nest++;
+		else if (*s == ')' || *s == '}')
+			nest--;
+		else if (*s == ',' && !nest && n < MAX_FN_ARGS) {
+			*s = '\0';
+			arg[n++] = s + 1;
+		}
+	}
+	return n;
+}
+
+static char *strip_left(char *s)
+{
+	return s + strspn(s, " \t\n");
+}
+
+static void apply_function(struct makevars *mv, struct buf *out, const char *name,
+			   char **arg, int n, const char *raw_last, int depth)
+{
+	if (!strcmp(name, "addprefix") && n == 2)
+		each_word(out, arg[1], add_prefix, strip_left(arg[0]), NULL);
+	else if (!strcmp(name, "addsuffix") && n == 2)
+		each_word(out, arg[1], add_suffix, strip_left(arg[0]), NULL);
+	else if (!strcmp(name, "patsubst") && n == 3)
+		each_word(out, arg[2], pattern_word, strip_left(arg[0]), arg[1]);
+	else if (!strcmp(name, "subst") && n == 3)
+		replace_text(out, arg[2], strip_left(arg[0]), arg[1]);
+	else if (!strcmp(name, "notdir"))
+		each_word(out, arg[0], file_part, NULL, NULL);
+	else if (!strcmp(name, "sort") || !strcmp(name, "strip"))
+		buf_puts(out, arg[0]);
+	else if (!strcmp(name, "filter-out") && n == 2)
+		buf_puts(out, arg[1]);
+	else if (!strcmp(name, "foreach") && n == 3)
+		expand_foreach(mv, out, arg, raw_last, depth);
+	else if (!strcmp(name, "if"))
+		buf_printf(out, "%s %s", n > 1 ? arg[1] : "", n > 2 ? arg[2] : "");
+}
+
+static bool is_function(const char *s, size_t n)
+{
+	static const char *const names[] = {
+		"addprefix",  "addsuffix", "patsubst", "subst",    "notdir",
+		"sort",       "strip",     "foreach",  "if",       "filter",
+		"filter-out", "call",      "shell",    "wildcard", "or",
+		"and",        "eval",      "basename", "dir",      "firstword"};
+	size_t i;
+
+	for (i = 0; i < ARRAY_SIZE(names); i++)
+		if (strlen(names[i]) == n && !memcmp(names[i], s, n))
+			return true;
+	return false;
+}
+
+static void expand_function(struct makevars *mv, struct buf *out, const char *s, size_t len,
+			    size_t name_len, int depth)
+{
+	char *name = xstrndup(s, name_len), *raw = xstrndup(s + name_len, len - name_len);
+	char *arg[MAX_FN_ARGS], *full[MAX_FN_ARGS];
+	int n = split_raw(raw, arg), i;
+
+	for (i = 0; i < n; i++) {
+		struct buf b = {0};
+
+		buf_add(&b, "", 0);
+		makevars_expand(mv, &b, arg[i], strlen(arg[i]), depth + 1);
+		full[i] = b.s;
+	}
+	full[0] = memmove(full[0], strip_left(full[0]), strlen(strip_left(full[0])) + 1);
+	apply_function(mv, out, name, full, n, arg[n - 1], depth);
+	for (i = 0; i < n; i++)
+		free(full[i]);
+	free(name);
+	free(raw);
+}
+
+/* ---------------------------------------------------------------- variables -------- */
+
+/* foo-m and foo-objs hold what foo-y does: parts of the object foo. */
+static const char *look_up(struct makevars *mv, const char *name)
+{
+	const char *v = makevars_get(mv, name);
+	size_t n = strlen(name);
+	char *other;
+
+	if (v || n < 3 || name[n - 2] != '-' || name[n - 1] != 'm')
+		return v;
+	other = xstrdup(name);
+	other[n - 1] = 'y';
+	v = makevars_get(mv, other);
+	free(other);
+	return v;
+}
+
+static void expand_variable(struct makevars *mv, struct buf *out, const char *s, size_t len,
+			    int depth)
+{
+	struct buf name = {0}, value = {0};
+	char *colon, *eq, *from, *to;
+	const char *v;
+
+	buf_add(&name, "", 0);
+	makevars_expand(mv, &name, s, len, depth + 1);
+	colon = strchr(name.s, ':');
+	if (colon)
+		*colon = '\0';
+	if (!strcmp(name.s, "src") || !strcmp(name.s, "obj") || !strcmp(name.s, "srcroot"))
+		v = mv->dir;
+	else if (has_prefix(name.s, "CONFIG_"))
+		v = "y";
+	else
+		v = look_up(mv, name.s);
+	if (v && colon && (eq = strchr(colon + 1, '='))) {
+		*eq = '\0';
+		from = xasprintf("%s%s", strchr(colon + 1, '%') ? "" : "%", colon + 1);
+		to = xasprintf("%s%s", strchr(eq + 1, '%') ? "" : "%", eq + 1);
+		buf_add(&value, "", 0);
+		makevars_expand(mv, &value, v, strlen(v), depth + 1);
+		each_word(out, value.s, pattern_word, from, to);
+		free(from);
+		free(to);
+	} else if (v) {
+		makevars_expand(mv, out, v, strlen(v), depth + 1);
+	}
+	buf_free(&name);
+	buf_free(&value);
+}
+
+static size_t closing(const char *s, size_t len)
+{
+	size_t i;
+	int nest = 0;
+
+	for (i = 0; i < len; i++) {
+		if (s[i] == '(' || s[i] == '{')
+			nest++;
+		else if ((s[i] == ')' || s[i] == '}') && !--nest)
+			return i;
+	}
+	return len;
+}
+
+void makevars_expand(struct makevars *mv, struct buf *out, const char *text, size_t len,
+		     int depth)
+{
+	size_t i, end, name;
+
+	if (depth > 24 || out->n > MAX_VALUE)
+		return;
+	for (i = 0; i < len; i++) {
+		if (text[i] != '$' || i + 1 >= len) {
+			buf_putc(out, text[i]);
+			continue;
+		}
+		i++;
+		if (text[i] != '(' && text[i] != '{')
+			continue; /* $@ and the like */
+		end = i + closing(text + i, len - i);
+		if (end >= len)
+			return;
+		for (name = i + 1;
+		     name < end && (isalpha((u8)text[name]) || text[name] == '-');)
+			name++;
+		if (name < end && isspace((u8)text[name]) &&
+		    is_function(text + i + 1, name - i - 1))
+			expand_function(mv, out, text + i + 1, end - i - 1, name - i - 1,
+					depth);
+		else
+			expand_variable(mv, out, text + i + 1, end - i - 1, depth);
+		i = end;
+	}
+}

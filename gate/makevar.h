@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* What is the value of a variable of this makefile, over all configurations? */
+#ifndef GATE_MAKEVAR_H
+#define GATE_MAKEVAR_H
+
+#include "util.h"
+
+struct makevars {
+	struct map index;
+	VEC(struct makevar {
+		struct buf value;
+		bool conditional; /* assigned in some branch: others add to it */
+	})
+	vars;
+	const char *dir; /* what $(src) stands for */
+};
+
+void makevars_set(struct makevars *mv, const char *name, const char *value, char op,
+		  bool conditional);
+const char *makevars_get(struct makevars *mv, const char *name);
+/* Expands as make does, as far as object lists need it; unknown functions give nothing. */
+void makevars_expand(struct makevars *mv, struct buf *out, const char *text, size_t len,
+		     int depth);
+void makevars_free(struct makevars *mv);
+
+#endif

@@ -1,0 +1,133 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* What does a scan of one tree know when it is done? */
+#ifndef GATE_SCAN_H
+#define GATE_SCAN_H
+
+#include "policy.h"
+#include "template.h"
+#include "tree.h"
+
+struct module {
+	const char *name; /* "vmlinux", or the object's path without ".o" */
+	bool builtin;     /* always part of the kernel image */
+};
+
+#define MODULE_BUILTIN 0 /* the kernel image */
+
+struct consumer {
+	u32 module;
+	u32 file, line;
+	u32 through; /* 1 + index in scan.defs of the macro or inline function, 0 = direct
+		      */
+	const char *note; /* instead of a place: the policy's reason */
+};
+
+struct verdict {
+	u8 level;           /* enum level: LEVEL_OFF = no violation */
+	const char *reason; /* NULL = the rule holds or does not apply */
+};
+
+struct export
+{
+	const char *name, *ns, *via;
+	u32 kind;
+	u32 file, line;
+	u32 source, source_line; /* libraries: where it is defined; NO_FILE = unknown */
+	u32 name_id;
+	bool judged;
+	struct consumer *consumers; /* only those that count for this export */
+	u32 nconsumers;
+	/* releases (history), indices; -1 = unknown */
+	int added, consumed;
+	const char *waiver; /* the waiver's reason, if one holds */
+	struct verdict verdict[RULE_COUNT];
+};
+
+/* Something that a header defines with a body, or that a macro makes there. */
+struct def {
+	u64 name;
+	const u64 *body, *extra;
+	u32 nbody, nextra;
+	u32 file, line, str, kind;
+	u32 next;     /* 1 + index of the next one with the same name that matters */
+	bool reaches; /* an export, by way of its body */
+};
+
+struct scan {
+	struct policy *policy;
+	struct tree *tree;
+	enum project_kind kind;
+	struct primitives prims;
+	struct templates templates;
+	unsigned int workers;
+
+	struct {
+		struct module *v;
+		size_t n, cap;
+	} modules;
+	struct map module_index;
+	/* The modules of file i are member[first[i]] to member[first[i + 1] - 1]. */
+	u32 *first, *member;
+	u32 *includer; /* per file: the .c that includes it, or NO_FILE; NULL if unknown */
+	struct {
+		struct membership {
+			u32 file, module;
+		} * v;
+		size_t n, cap;
+	} pairs;
+
+	struct {
+		struct export *v;
+		size_t n, cap;
+	} exports;
+	struct {
+		struct def *v;
+		size_t n, cap;
+	} defs;
+	struct arena arena;
+	struct cache *cache; /* what cached facts point into */
+
+	struct {
+		double walk, headers, sources, link;
+		u64 bytes;
+		u32 files, read, unbuilt;
+		bool cached;
+	} stats;
+};
+
+struct scan_options {
+	const char *cache; /* folder, NULL = no cache */
+	bool refresh;      /* do not read the cache */
+};
+
+/* The scan takes the tree over; the policy must outlive it. */
+struct scan *scan_run(struct tree *tree, struct policy *policy,
+		      const struct scan_options *opt);
+struct scan *scan_dir(const char *dir, struct policy *policy,
+		      const struct scan_options *opt);
+void scan_free(struct scan *s);
+
+/* membership.c */
+u32 scan_module(struct scan *s, const char *name, bool builtin);
+void scan_add_member(struct scan *s, u32 file, u32 module);
+void scan_seal_members(struct scan *s);
+bool scan_file_in(const struct scan *s, u32 file, u32 module);
+/* kbuild.c, library.c: who belongs to which module */
+void kbuild_members(struct scan *s);
+void library_members(struct scan *s);
+void library_exports(struct scan *s);
+/* link.c */
+void scan_link(struct scan *s);
+/* cache.c */
+struct cache;
+struct cache *cache_load(const char *dir, const struct tree *t, u64 policy_digest);
+bool cache_take(struct cache *c, struct tree *t, bool headers, u64 digest);
+void cache_store(const char *dir, const struct tree *t, u64 policy_digest, u64 digest);
+void cache_free(struct cache *c);
+
+const char *scan_path(const struct scan *s, u32 file);
+const char *export_kind_name(u32 kind);
+/* The symbol as the linker sees it: __tracepoint_x, __SCK__x, x. */
+const char *export_symbol(struct arena *a, const struct export *e);
+
+#endif

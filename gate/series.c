@@ -1,0 +1,385 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * Does each change of a series keep the rules of merge staging?
+ *
+ * The exports of a change are the difference between what the files that it touches
+ * export before and after it, so a moved export is neither added nor removed. Who uses
+ * them is asked of the whole tree after the last change: posted together means anywhere
+ * in the series.
+ */
+#include <ctype.h>
+#include <stdlib.h>
+
+#include "series.h"
+
+/* ---------------------------------------------------------------- exports ---------- */
+
+struct names {
+	struct map index;
+	VEC(struct series_export) v;
+};
+
+struct collector {
+	struct series *s;
+	struct names *names;
+	const char *path;
+};
+
+static void add_name(struct collector *c, const char *name, u32 kind, u32 line)
+{
+	struct series_export e = {.file = c->path, .kind = kind, .line = line};
+	u64 key = hash_str(name) ^ ((u64)(kind & EXP_TRACEPOINT) << 20);
+	u32 *at = map_get(&c->names->index, key, UINT32_MAX);
+
+	if (*at != UINT32_MAX)
+		return;
+	*at = c->names->v.n;
+	e.name = arena_strndup(&c->s->arena, name, strlen(name));
+	vec_push(&c->names->v, e);
+}
+
+static void add_script_name(void *arg, const char *name, const char *node, u32 line)
+{
+	struct collector *c = arg;
+	const struct policy *p = c->s->policy;
+	u32 kind = EXP_LIBRARY;
+	bool judged = !p->judge.n;
+	size_t i;
+
+	for (i = 0; i < p->judge.n; i++)
+		judged |= str_match(p->judge.v[i], node);
+	for (i = 0; i < p->gpl.n; i++)
+		if (str_match(p->gpl.v[i], node))
+			kind |= EXP_GPL;
+	if (judged)
+		add_name(c, name, kind, line);
+}
+
+static bool is_script(const struct policy *p, const char *path)
+{
+	if (p->scripts.n || p->lists.n)
+		return strings_match(&p->scripts, path) || strings_match(&p->lists, path);
+	return file_kind_of(path) == FILE_SCRIPT;
+}
+
+static void collect(struct series *s, struct names *names, const char *path,
+		    const char *text, size_t len)
+{
+	struct collector c = {s, names, path};
+	enum file_kind kind = file_kind_of(path);
+	const struct fact_export *e;
+	struct extractor *x;
+	struct facts f;
+	u32 i;
+
+	if (!text)
+		return;
+	if (is_script(s->policy, path)) {
+		if (s->scan->kind == KIND_LIBRARY)
+			library_script_names(text, len, add_script_name, &c);
+		return;
+	}
+	if (kind != FILE_C && kind != FILE_ASM && kind != FILE_HEADER)
+		return;
+	x = extractor_create(&s->scan->prims);
+	if (kind != FILE_HEADER)
+		extractor_use_templates(x, &s->scan->templates);
+	facts_extract(x,
+		      kind == FILE_C     ? TEXT_SOURCE
+		      : kind == FILE_ASM ? TEXT_ASM
+					 : TEXT_HEADER,
+		      text, len, &s->arena, &f);
+	e = f.a[FA_EXPORT];
+	for (i = 0; i < f.n[FA_EXPORT]; i++)
+		add_name(&c, facts_str(&f, e[i].name), e[i].kind, e[i].line);
+	extractor_destroy(x);
+}
+
+static void compare(struct series_change *sc, const struct names *a, const struct names *b,
+		    bool added)
+{
+	size_t i;
+
+	for (i = 0; i < b->v.n; i++) {
+		struct series_export e = b->v.v[i];
+		u64 key = hash_str(e.name) ^ ((u64)(e.kind & EXP_TRACEPOINT) << 20);
+
+		if (map_find(&a->index, key))
+			continue;
+		e.added = added;
+		vec_push(&sc->exports, e);
+	}
+}
+
+void series_find_exports(struct series *s)
+{
+	size_t i, k;
+
+	for (i = 0; i < s->v.n; i++) {
+		struct series_change *sc = &s->v.v[i];
+		struct names before = {0}, after = {0};
+
+		for (k = 0; k < sc->touched.n; k++) {
+			const struct touched *t = &sc->touched.v[k];
+
+			collect(s, &before, t->path, t->before, t->before_len);
+			collect(s, &after, t->path, t->after, t->after_len);
+		}
+		compare(sc, &before, &after, true);
+		compare(sc, &after, &before, false);
+		map_free(&before.index);
+		map_free(&after.index);
+		vec_free(&before.v);
+		vec_free(&after.v);
+	}
+}
+
+/* ---------------------------------------------------------------- rules ------------ */
+
+struct judging {
+	struct series *s;
+	struct judgement *j;
+	const struct series_change *sc;
+	const struct series_export *e;
+	struct export *final; /* after the last change; NULL if removed again */
+};
+
+static void fail(struct judging *g, enum rule rule, const char *reason)
+{
+	judge_add(g->j, rule, g->s->policy->level[rule], g->e->file, g->e->line, g->e->name,
+		  arena_printf(&g->j->arena, "%s (in \"%s\")", reason, g->sc->c->title));
+}
+
+static bool is_link(const char *v)
+{
+	return has_prefix(v, "http://") || has_prefix(v, "https://") ||
+	       (strchr(v, '@') && !strchr(v, ' ')) || *v == '<';
+}
+
+/* "Consumer: LINK", a trailer that the policy names, or "Link: LINK # consumer ...". */
+static bool links_to_consumer(const struct judging *g)
+{
+	const struct strings *names = &g->s->policy->link_trailers;
+	size_t i, k;
+
+	for (i = 0; i < g->sc->c->trailers.n; i++) {
+		const struct trailer *t = &g->sc->c->trailers.v[i];
+		const char *note = strchr(t->value, '#');
+		bool named = !strcasecmp(t->key, "Consumer");
+
+		for (k = 0; k < names->n; k++)
+			named |= !strcasecmp(t->key, names->v[k]);
+		if (!strcasecmp(t->key, "Link") && note)
+			named |= strcasestr(note, "consumer") || strcasestr(note, "user") ||
+				 strstr(note, g->e->name);
+		if (named && is_link(t->value))
+			return true;
+	}
+	return false;
+}
+
+static void judge_motivation(struct judging *g)
+{
+	const char *p = g->sc->c->message, *word;
+	static const char *const uses[] = {"used by",    "use by",    "needed by",
+					   "users",      "user of",   "consumer",
+					   "uses it",    "will use",  "needs it",
+					   "caller",     "called by", "required by",
+					   "called from"};
+	unsigned int words = 0;
+	bool named = false;
+	size_t i;
+	u32 k;
+
+	while (*p) {
+		p += strspn(p, " \t\n.,;:()");
+		word = p;
+		p += strcspn(p, " \t\n.,;:()");
+		words += p > word && isalpha((u8)*word);
+	}
+	if (words < g->s->policy->min_words) {
+		fail(g, RULE_MOTIVATION,
+		     arena_printf(&g->j->arena,
+				  "its message says why in %u word%s, %u are asked", words,
+				  words == 1 ? "" : "s", g->s->policy->min_words));
+		return;
+	}
+	p = g->sc->c->message;
+	for (i = 0; i < ARRAY_SIZE(uses); i++)
+		named |= strcasestr(p, uses[i]) != NULL;
+	for (k = 0; g->final && k < g->final->nconsumers && !named; k++) {
+		const struct consumer *c = &g->final->consumers[k];
+		const char *name = c->note ? NULL : g->s->scan->modules.v[c->module].name;
+		const char *slash = name ? strrchr(name, '/') : NULL;
+
+		named = name && strcasestr(p, slash ? slash + 1 : name);
+	}
+	if (!named)
+		fail(g, RULE_MOTIVATION,
+		     "its message does not say who will use the export");
+}
+
+static bool is_ack(const struct trailer *t)
+{
+	return !strcasecmp(t->key, "Acked-by") || !strcasecmp(t->key, "Reviewed-by") ||
+	       !strcasecmp(t->key, "Signed-off-by");
+}
+
+static bool acked_by_any(const struct change *c, const struct strings *people)
+{
+	size_t i, k;
+
+	for (i = 0; i < c->trailers.n; i++)
+		for (k = 0; is_ack(&c->trailers.v[i]) && k < people->n; k++)
+			if (same_person(c->trailers.v[i].value, people->v[k]))
+				return true;
+	return false;
+}
+
+static void judge_ack(struct judging *g)
+{
+	struct strings people = {0};
+	u32 k;
+
+	for (k = 0; g->final && k < g->final->nconsumers; k++)
+		if (!g->final->consumers[k].note)
+			maintainers_of(&g->s->maintainers,
+				       scan_path(g->s->scan, g->final->consumers[k].file),
+				       &people);
+	if (g->final && g->final->nconsumers && !people.n)
+		fail(g, RULE_ACK, "nobody is known to maintain its consumer");
+	else if (people.n && !acked_by_any(g->sc->c, &people))
+		fail(g, RULE_ACK,
+		     arena_printf(&g->j->arena, "no ack, review or sign-off of %s",
+				  people.v[0]));
+	free(people.v);
+}
+
+static const struct waiver *waiver_of(struct judging *g)
+{
+	size_t i;
+
+	for (i = 0; i < g->j->waivers.n; i++)
+		if (str_match(g->j->waivers.v[i].symbol, g->e->name))
+			return &g->j->waivers.v[i];
+	return NULL;
+}
+
+static void judge_consumer(struct judging *g)
+{
+	const struct waiver *w = waiver_of(g);
+
+	if (g->final && g->final->nconsumers)
+		return;
+	if (w && w->complete && !w->expired)
+		return;
+	if (w)
+		fail(g, RULE_WAIVER,
+		     w->expired ? "its waiver has expired"
+				: "its waiver lacks reason, owner or expiry");
+	if (links_to_consumer(g))
+		return;
+	fail(g, RULE_POSTED,
+	     "neither the series nor a link in the change holds its consumer");
+	fail(g, RULE_CONSUMED, "nothing outside its module uses it after the last change");
+}
+
+static bool is_overdue(const struct series *s, const struct export *e)
+{
+	return s->history && e->judged && !e->nconsumers && e->added >= 0 &&
+	       e->added + (int)s->policy->grace <= (int)s->releases.n - 1;
+}
+
+static void judge_subsystem(struct judging *g)
+{
+	struct scan *sc = g->s->scan;
+	const char *sub = policy_subsystem(g->s->policy, g->e->file);
+	char *own = xstrdup(sub);
+	size_t i;
+
+	for (i = 0; i < sc->exports.n; i++) {
+		const struct export *e = &sc->exports.v[i];
+
+		if (!is_overdue(g->s, e) ||
+		    strcmp(policy_subsystem(g->s->policy, scan_path(sc, e->file)), own) !=
+			    0)
+			continue;
+		fail(g, RULE_NO_NEW,
+		     arena_printf(&g->j->arena,
+				  "subsystem %s still has %s, past its deadline", own,
+				  e->name));
+		break;
+	}
+	free(own);
+}
+
+/* Overdue exports of files that the series touches: it could have mended them. */
+static void judge_deadlines(struct series *s, struct judgement *j)
+{
+	size_t i, k, n;
+
+	for (i = 0; i < s->scan->exports.n; i++) {
+		const struct export *e = &s->scan->exports.v[i];
+		const char *path = scan_path(s->scan, e->file);
+		bool touched = false;
+
+		if (!is_overdue(s, e))
+			continue;
+		for (k = 0; k < s->v.n; k++)
+			for (n = 0; n < s->v.v[k].touched.n; n++)
+				touched |= !strcmp(s->v.v[k].touched.v[n].path, path);
+		if (touched)
+			judge_add(
+				j, RULE_DEADLINE, s->policy->level[RULE_DEADLINE], path,
+				e->line, e->name,
+				arena_printf(&j->arena,
+					     "added in %s and unconsumed since; the series "
+					     "touches its file and leaves it so",
+					     s->releases.v[e->added]));
+	}
+}
+
+static struct export *find_final(struct series *s, const struct series_export *e)
+{
+	size_t i;
+
+	for (i = 0; i < s->scan->exports.n; i++) {
+		struct export *x = &s->scan->exports.v[i];
+
+		if (!strcmp(x->name, e->name) &&
+		    !strcmp(scan_path(s->scan, x->file), e->file))
+			return x;
+	}
+	return NULL;
+}
+
+static void judge_one(struct judging *g)
+{
+	bool gpl = (g->e->kind & EXP_KIND_MASK) == EXP_GPL;
+
+	if (!gpl && !(g->e->kind & EXP_TESTS))
+		fail(g, RULE_GPL_ONLY, "it is exported to modules of any licence");
+	judge_consumer(g);
+	judge_motivation(g);
+	judge_ack(g);
+	judge_subsystem(g);
+}
+
+void series_judge(struct series *s, struct judgement *j)
+{
+	struct judging g = {.s = s, .j = j};
+	size_t i, k;
+
+	memset(j, 0, sizeof(*j));
+	waivers_load(&j->waivers, s->scan, s->history ? &s->releases : NULL);
+	for (i = 0; i < s->v.n; i++) {
+		g.sc = &s->v.v[i];
+		for (k = 0; k < g.sc->exports.n; k++) {
+			g.e = &g.sc->exports.v[k];
+			g.final = find_final(s, g.e);
+			if (g.e->added && g.final)
+				judge_one(&g);
+		}
+	}
+	judge_deadlines(s, j);
+}

@@ -1,0 +1,63 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* What exports does a series of changes add and remove, and by which rules? */
+#ifndef GATE_SERIES_H
+#define GATE_SERIES_H
+
+#include "judge.h"
+#include "maintainers.h"
+#include "patch.h"
+
+/* A file before and after one change; NULL text = it does not exist then. */
+struct touched {
+	const char *path;
+	char *before, *after;
+	size_t before_len, after_len;
+};
+
+struct series_change {
+	const struct change *c;
+	struct {
+		struct touched *v;
+		size_t n, cap;
+	} touched;
+	struct {
+		struct series_export {
+			const char *name, *file;
+			u32 kind, line;
+			bool added; /* else removed */
+		} * v;
+		size_t n, cap;
+	} exports;
+};
+
+struct series {
+	struct changes changes;
+	struct {
+		struct series_change *v;
+		size_t n, cap;
+	} v;
+	struct policy *policy;
+	struct scan *scan; /* of the tree after the last change */
+	struct maintainers maintainers;
+	struct strings releases;
+	bool history;
+	struct arena arena;
+	void *repo;
+};
+
+/* Both die with a message on trouble; errors in the mails or the patches are printed. */
+bool series_from_mbox(struct series *s, const char *tree, const char *mbox,
+		      struct policy *p);
+bool series_from_range(struct series *s, const char *tree, const char *range,
+		       struct policy *p);
+void series_judge(struct series *s, struct judgement *j);
+void series_free(struct series *s);
+
+/* series_load.c -> series.c */
+void series_find_exports(struct series *s);
+
+/* library.c: the names that a version script or a symbol list exports. */
+typedef void script_fn(void *arg, const char *name, const char *node, u32 line);
+void library_script_names(const char *text, size_t len, script_fn *fn, void *arg);
+
+#endif

@@ -1,0 +1,3 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+int inner(void);
+int c(void) { return inner(); }
