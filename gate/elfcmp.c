@@ -10,7 +10,7 @@
 #include <stdlib.h>
 
 #include "command.h"
-#include "elf.h"
+#include "built.h"
 #include "history.h"
 
 enum difference {

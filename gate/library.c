@@ -119,6 +119,11 @@ struct script {
 	char word[256];
 };
 
+static bool is_mark(char c)
+{
+	return c == '{' || c == '}' || c == ';' || c == ':';
+}
+
 /* The next word, or a single character of punctuation; false at the end. */
 static bool next_word(struct script *sc)
 {
@@ -142,10 +147,10 @@ static bool next_word(struct script *sc)
 	}
 	if (sc->p >= sc->end)
 		return false;
-	if (strchr("{};:", *sc->p)) {
+	if (is_mark(*sc->p)) {
 		sc->word[n++] = *sc->p++;
 	} else {
-		while (sc->p < sc->end && !isspace((u8)*sc->p) && !strchr("{};:", *sc->p)) {
+		while (sc->p < sc->end && !isspace((u8)*sc->p) && !is_mark(*sc->p)) {
 			if (n + 1 < sizeof(sc->word))
 				sc->word[n++] = *sc->p;
 			sc->p++;
@@ -157,7 +162,7 @@ static bool next_word(struct script *sc)
 
 static void export_word(struct script *sc, const char *node)
 {
-	if (sc->word[0] != '"' && strcmp(sc->word, "extern") != 0)
+	if (sc->word[0] && sc->word[0] != '"' && strcmp(sc->word, "extern") != 0)
 		sc->fn(sc->arg, sc->word, node, sc->line);
 }
 
@@ -191,7 +196,7 @@ static void read_version_script(struct script *sc)
 static void read_symbol_list(struct script *sc)
 {
 	while (next_word(sc))
-		if (!strchr("{};:", sc->word[0]))
+		if (!is_mark(sc->word[0]))
 			export_word(sc, "list");
 }
 

@@ -371,7 +371,9 @@ void series_judge(struct series *s, struct judgement *j)
 	size_t i, k;
 
 	memset(j, 0, sizeof(*j));
-	waivers_load(&j->waivers, s->scan, s->history ? &s->releases : NULL);
+	if (s->waivers)
+		waivers_parse(&j->waivers, s->policy->waivers, s->waivers, s->waivers_len,
+			      today(), s->history ? &s->releases : NULL);
 	for (i = 0; i < s->v.n; i++) {
 		g.sc = &s->v.v[i];
 		for (k = 0; k < g.sc->exports.n; k++) {

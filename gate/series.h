@@ -41,6 +41,8 @@ struct series {
 	struct maintainers maintainers;
 	struct strings releases;
 	bool history;
+	char *waivers; /* the waiver file after the last change; NULL = none */
+	size_t waivers_len;
 	struct arena arena;
 	void *repo;
 };

@@ -200,6 +200,7 @@ bool series_from_mbox(struct series *s, const char *dir, const char *mbox, struc
 		s->scan = scan_run(tree, p, NULL);
 		s->history = history_of_tree(s->scan, &s->releases);
 		load_maintainers(s, &st);
+		s->waivers = current_text(&st, p->waivers, &s->waivers_len);
 		series_find_exports(s);
 	}
 	free_stage(&st);
@@ -324,6 +325,7 @@ bool series_from_range(struct series *s, const char *dir, const char *range,
 		       struct policy *p)
 {
 	git_commit *last = NULL;
+	git_tree_entry *entry;
 	git_repository *repo;
 	git_tree *tree;
 
@@ -341,6 +343,10 @@ bool series_from_range(struct series *s, const char *dir, const char *range,
 	s->scan = scan_run(tree_open_git(repo, tree, p->skip.v, p->skip.n), p, NULL);
 	s->history = history_at(s->scan, dir, &s->releases);
 	load_committed_maintainers(s, tree);
+	if (!git_tree_entry_bypath(&entry, tree, p->waivers)) {
+		s->waivers = blob_text(repo, git_tree_entry_id(entry), &s->waivers_len);
+		git_tree_entry_free(entry);
+	}
 	series_find_exports(s);
 	git_tree_free(tree);
 	git_commit_free(last);
@@ -361,6 +367,7 @@ void series_free(struct series *s)
 	}
 	free(s->v.v);
 	free(s->releases.v);
+	free(s->waivers);
 	scan_free(s->scan);
 	changes_free(&s->changes);
 	maintainers_free(&s->maintainers);

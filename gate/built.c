@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-#include "elf.h"
+#include "built.h"
 
 static struct elf_symbol *symbol_of(struct built *b, const char *name)
 {

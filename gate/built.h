@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* What do built objects export and import? */
-#ifndef GATE_ELF_H
-#define GATE_ELF_H
+#ifndef GATE_BUILT_H
+#define GATE_BUILT_H
 
 #include "util.h"
 

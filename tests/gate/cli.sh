@@ -1,0 +1,81 @@
+#!/bin/sh
+# SPDX-License-Identifier: GPL-2.0-or-later
+# Does the command line keep what the manual says: help, exit status, errors, cache?
+#
+# usage: cli.sh EXPORTGATE SOURCE-TREE
+set -eu
+tool=$1
+golden=$2/tests/golden
+tmp=$(mktemp -d)
+trap 'rm -rf "$tmp"' EXIT
+export XDG_CACHE_HOME="$tmp/cache" EXPORTGATE_TODAY=2026-06-01
+cd "$tmp"
+fail() {
+	echo "cli: $*" >&2
+	cat out >&2 || :
+	exit 1
+}
+want() { # status pattern command...
+	expected=$1
+	pattern=$2
+	shift 2
+	status=0
+	"$tool" "$@" >out 2>&1 || status=$?
+	[ $status -eq "$expected" ] || fail "'$*' gave exit status $status, not $expected"
+	grep -q -e "$pattern" out || fail "'$*' does not say '$pattern'"
+}
+
+want 0 '^usage: exportgate' --help
+want 0 '^exportgate [0-9]' --version
+want 2 'a command is missing'
+want 2 'unknown command' frobnicate
+want 2 'unknown option' scan --frobnicate
+want 2 'needs one TREE' scan
+want 2 'needs a SYMBOL' explain
+want 2 'needs one RANGE' series
+want 3 'cannot open tree' scan /nonexistent
+want 3 'is no release' history 6.1
+want 1 'error: consumed: unused' check "$golden/call"
+want 0 '0 failures' check "$golden/address"
+want 0 '"symbol": "unused"' scan --json "$golden/call"
+want 1 '"ruleId": "consumed"' check --sarif "$golden/call"
+want 0 'used by drv/user\|drv/user.c:[0-9]*  in drv/user' explain used "$golden/call"
+want 0 'through CORE_TWICE (include/linux/core.h:[0-9]*)' explain by_macro "$golden/header"
+want 0 'drv/b.c:[0-9]*  in its own module' explain inner "$golden/composite"
+want 1 'is no export' explain nothing "$golden/call"
+
+# A policy with an error is refused, with its line.
+cp -r "$golden/call" tree
+printf '[rules]\nconsumed = maybe\n' >tree/.exportgate
+want 3 '.exportgate:2: a rule is on, off or warn' check tree
+printf '[rules]\nconsumed = warn\n' >tree/.exportgate
+want 0 'warning: consumed: unused' check tree
+
+# The cache gives the same report, sees a change, and may be damaged.
+want 0 'unused' scan -a tree
+cp out first
+want 0 'unused' scan -a --stats tree
+grep -q ' 0 read' out || fail "the second scan read files"
+grep -v '^scan:' out >second
+cmp -s first second || fail "the cache changes the report"
+printf 'int z(void) { return unused(2); }\n' >>tree/drv/user.c
+want 0 '0 without consumer' scan -a --stats tree
+grep -q ' 1 read' out || fail "not just the changed file was read"
+for f in "$XDG_CACHE_HOME"/exportgate/*.facts; do
+	head -c 5000 "$f" >x && mv x "$f"
+done
+want 0 '0 without consumer' scan -a tree
+for f in "$XDG_CACHE_HOME"/exportgate/*.facts; do
+	printf 'garbage' | dd of="$f" bs=1 seek=40 conv=notrunc 2>/dev/null
+done
+want 0 '0 without consumer' scan -a tree
+
+# Releases as folders, and the report in HTML.
+cp -r "$golden/call" r1
+cp -r r1 r2
+printf 'int later;\nEXPORT_SYMBOL_GPL(later);\n' >>r2/drv/core.c
+cp -r r2 r3
+want 0 '^later *2 *never *.--' history -a --html h.html 1=r1 2=r2 3=r3
+grep -q 'later' h.html || fail "the HTML report lacks what is due"
+want 1 'later: added in 2 ' due 1=r1 2=r2 3=r3
+echo "cli: as the manual says"
