@@ -10,6 +10,7 @@
 #
 # usage: fetch-linux.sh RELEASE...      for example: fetch-linux.sh 6.1 6.12 7.2
 set -eu
+# shellcheck disable=SC2016,SC2012 # the words in quotes are apt's own; the names are ours
 
 top=${XDG_CACHE_HOME:-$HOME/.cache}/exportgate
 aptdir=$top/apt
