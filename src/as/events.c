@@ -37,9 +37,11 @@ static void moved(struct as *as, uint64_t from, uint64_t to, uint64_t len)
 }
 
 /*
- * A missing page, in a range that another thread is about to unmap (see
- * uffd_unregister_going). It may have been mapped and armed anew since: so everybody is
- * told that it is gone, and asks again.
+ * A missing page was touched, in a range that is about to be unmapped (see
+ * uffd_unregister_going): by another thread, or by a signal handler that interrupted the
+ * one that unmaps, with as.lock held. So it is let go before any lock is asked for.
+ * Meanwhile nobody gets a translation: we have marked. Then everybody is told that the
+ * range is gone, since it may have been mapped and armed anew.
  */
 static void let_pass(struct as *as, uint64_t addr)
 {
@@ -48,12 +50,10 @@ static void let_pass(struct as *as, uint64_t addr)
 	addr &= ~((uint64_t)page_size() - 1);
 	if (maps_find(&as->maps, addr, &mapping))
 		mapping = (struct as_mapping){.start = addr, .end = addr + page_size()};
-	change_event(as->hmm, CHANGE_GONE, mapping.start, mapping.end);
-	as_lock(&as->lock);
-	watch_del_locked(&as->watch, mapping.start, mapping.end);
 	while (uffd_unregister(&as->uffd, mapping.start, mapping.end) == -ENOMEM)
 		;
-	as_unlock(&as->lock);
+	change_event(as->hmm, CHANGE_GONE, mapping.start, mapping.end);
+	unmapped(as, mapping.start, mapping.end);
 }
 
 static void tell(struct as *as, const struct uffd_msg *msg)

@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <pthread.h>
 #include <sched.h>
+#include <setjmp.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <sys/mman.h>
@@ -298,6 +299,76 @@ static void signals(void)
 	plain_close(&plain);
 }
 
+/*
+ * A range that is about to be unmapped holds up whoever touches a missing page of it, for a
+ * moment: another thread, or a handler that interrupts the very thread that unmaps. Not for
+ * good.
+ */
+static __thread sigjmp_buf jump;
+
+static void segv(int signal)
+{
+	siglongjmp(jump, 1);
+}
+
+static void touch_once(int signal)
+{
+	const volatile char *p = victim;
+
+	if (p && !sigsetjmp(jump, 1))
+		(void)p[LEN / 2];
+}
+
+static void *touch(void *unused)
+{
+	sigset_t prof;
+
+	sigemptyset(&prof);
+	sigaddset(&prof, SIGPROF);
+	pthread_sigmask(SIG_BLOCK, &prof, NULL);
+	while (!stop)
+		touch_once(0);
+	return NULL;
+}
+
+static void touched_while_unmapped(void)
+{
+	struct itimerval timer = {.it_interval.tv_usec = 200, .it_value.tv_usec = 200};
+	struct sigaction on_prof = {.sa_handler = touch_once, .sa_flags = SA_RESTART};
+	struct sigaction on_segv = {.sa_handler = segv, .sa_flags = SA_NODEFER}, before;
+	time_t end = time(NULL) + 3;
+	struct plain plain;
+	pthread_t thread;
+
+	plain_open(&plain, 0);
+	sigaction(SIGSEGV, &on_segv, &before);
+	sigaction(SIGPROF, &on_prof, NULL);
+	stop = false;
+	victim = NULL;
+	pthread_create(&thread, NULL, touch, NULL);
+	setitimer(ITIMER_PROF, &timer, NULL);
+	while (time(NULL) < end) {
+		char *p = mmap(NULL, LEN, PROT_READ | PROT_WRITE,
+			       MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+		struct hmm_translation t;
+
+		CHECK(p != MAP_FAILED);
+		p[0] = 1;
+		t = translate(&plain, p);
+		victim = p;
+		CHECK(munmap(p, LEN) == 0);
+		victim = NULL;
+		CHECK(!hmm_translation_valid(plain.mirror, &t));
+		hmm_translation_put(plain.mirror, &t);
+	}
+	timer = (struct itimerval){.it_value.tv_usec = 0};
+	setitimer(ITIMER_PROF, &timer, NULL);
+	stop = true;
+	pthread_join(thread, NULL);
+	sigaction(SIGSEGV, &before, NULL);
+	plain_close(&plain);
+}
+
 int main(void)
 {
 	signal(SIGALRM, too_long);
@@ -313,5 +384,7 @@ int main(void)
 	closes_while_others_work();
 	begin("signal handlers");
 	signals();
+	begin("memory touched while it is unmapped");
+	touched_while_unmapped();
 	return 0;
 }
