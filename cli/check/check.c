@@ -28,6 +28,7 @@ enum option_key {
 	OPT_DEADLOCK,
 	OPT_TIMEOUT,
 	OPT_DIR,
+	OPT_NO_PERF,
 	OPT_JSON,
 	OPT_LIST,
 };
@@ -43,9 +44,18 @@ static const struct argp_option argp_options[] = {
 	{"change", OPT_CHANGE, "LIST", 0, "only these changes", 0},
 	{"way", OPT_WAY, "LIST", 0,
 	 "only changes made by these ways: libc, raw, inner, alias, other, uring", 0},
-	{"only", OPT_ONLY, "LIST", 0, "only these promises (Y1, ...), changes or cases", 0},
-	{"race", OPT_RACE, "N", 0, "only the race of fills with changes, N cycles", 0},
-	{"deadlock", OPT_DEADLOCK, "S", 0, "only the deadlock case, S seconds", 0},
+	{"only", OPT_ONLY, "LIST", 0,
+	 "only these promises (Y1, ...), changes or cases; \"all\" for all", 0},
+	{"race", OPT_RACE, "N", 0,
+	 "only the race of fills with changes, N cycles; with --only ahead of it, only say "
+	 "how "
+	 "many",
+	 0},
+	{"deadlock", OPT_DEADLOCK, "S", 0,
+	 "only the deadlock case, S seconds; with --only ahead of it, only say how long",
+	 0},
+	{"no-perf", OPT_NO_PERF, NULL, 0,
+	 "do not watch for mprotect by raw system call, as where perf is not allowed", 0},
 	{"timeout", OPT_TIMEOUT, "S", 0,
 	 "a cell that makes no progress for so many seconds has hung (60)", 0},
 	{"dir", OPT_DIR, "DIR", 0, "make files here (default: TMPDIR, else /var/tmp, /tmp)",
@@ -67,15 +77,15 @@ static void take_number(struct argp_state *state, int key, const char *text)
 		argp_error(state, "'%s' is no number from 1 to 1000000000", text);
 		return;
 	}
-	if (key == OPT_RACE) {
+	if (key == OPT_RACE)
 		check_options.race_cycles = n;
-		check_options.only = "race-libc,race-raw";
-	} else if (key == OPT_DEADLOCK) {
+	else if (key == OPT_DEADLOCK)
 		check_options.deadlock_seconds = (unsigned int)n;
-		check_options.only = "deadlock";
-	} else {
+	else
 		check_options.timeout_s = (unsigned int)n;
-	}
+	/* Who asks for one of the long ones wants it alone, unless --only says more. */
+	if (key != OPT_TIMEOUT && !check_options.only)
+		check_options.only = key == OPT_RACE ? "race-libc,race-raw" : "deadlock";
 }
 
 static void load_driver(struct argp_state *state, const char *file)
@@ -121,6 +131,9 @@ static error_t parse_option(int key, char *arg, struct argp_state *state)
 	case OPT_DEADLOCK:
 	case OPT_TIMEOUT:
 		take_number(state, key, arg);
+		return 0;
+	case OPT_NO_PERF:
+		check_options.no_perf = true;
 		return 0;
 	case OPT_JSON:
 		check_options.json = true;

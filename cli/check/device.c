@@ -127,6 +127,7 @@ int check_env_open(struct check_env *env, const struct check_device *dev,
 		   const struct hmm_attr *attr, const struct hmm_mirror_attr *mattr)
 {
 	struct hmm_mirror_attr only = {.size = sizeof(only)};
+	struct hmm_attr how = {.size = sizeof(how)};
 	int err;
 
 	memset(env, 0, sizeof(*env));
@@ -137,10 +138,14 @@ int check_env_open(struct check_env *env, const struct check_device *dev,
 		only.modes = dev->modes;
 	if (dev->usual)
 		return open_usual(env);
-	err = hmm_open(attr, &env->hmm);
+	if (attr)
+		how = *attr;
+	if (check_options.no_perf)
+		how.flags |= HMM_NO_PERF;
+	err = hmm_open(&how, &env->hmm);
 	if (err)
 		return err;
-	env->perf = watches_protection() && !(attr && (attr->flags & HMM_NO_PERF));
+	env->perf = watches_protection() && !(how.flags & HMM_NO_PERF);
 	err = dev->table->open(env->hmm, &env->device, &env->context);
 	if (err)
 		goto err_close_hmm;

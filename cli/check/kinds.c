@@ -355,7 +355,7 @@ const struct check_kind check_kinds[] = {
 	 CHECK_PAGE, make_thp, unmake_own, map_thp},
 	{"hugetlb", "MAP_HUGETLB, private", T_OWN | T_ANON | T_WRITE | T_HUGETLB,
 	 2 * CHECK_HUGE, CHECK_HUGE, make_hugetlb, unmake_own, map_hugetlb},
-	{"anon-shared", "MAP_SHARED | MAP_ANONYMOUS", T_OWN | T_SHARED | T_SHMEM | T_WRITE,
+	{"anon-shared", "anonymous, MAP_SHARED", T_OWN | T_SHARED | T_SHMEM | T_WRITE,
 	 SMALL, make_own, unmake_own, map_anon},
 	{"shm", "shm_open", T_OWN | T_SHARED | T_SHMEM | T_FD | T_WRITE, SMALL, make_own,
 	 unmake_own, map_fd},

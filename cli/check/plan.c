@@ -16,14 +16,10 @@ const struct check_limit check_limits[] = {
 	{1, "madvise(MADV_GUARD_INSTALL) by raw system call",
 	 "the kernel sends no event and no record of it",
 	 "call madvise(), or hmm_invalidate() after it"},
-	{2, "shmdt by raw system call", "the kernel sends no event and no record of it",
-	 "call shmdt(), or hmm_invalidate() after it"},
-	{3, "mprotect and pkey_mprotect by raw system call where perf is not allowed",
+	{2, "mprotect and pkey_mprotect by raw system call where perf is not allowed",
 	 "only perf's mapping records tell of it",
 	 "set kernel.perf_event_paranoid to 2 or less, or call mprotect()"},
-	{4,
-	 "shmat(SHM_REMAP) and remap_file_pages by raw system call where perf is not "
-	 "allowed",
+	{3, "shmat(SHM_REMAP) by raw system call where perf is not allowed",
 	 "the kernel unmaps without an event; only perf's mapping records tell of it",
 	 "set kernel.perf_event_paranoid to 2 or less, or call shmat()"},
 };
@@ -37,7 +33,7 @@ unsigned int limit_of(const struct check_env *env, const struct check_change *ch
 	/* Where the library came too late to be asked, libc's calls are raw ones. */
 	if (way != WAY_RAW && !(way == WAY_LIBC && !check_interposed()))
 		return 0;
-	if (change->limit >= 3 && env->perf)
+	if (change->limit >= 2 && env->perf)
 		return 0;
 	return change->limit;
 }
@@ -50,7 +46,7 @@ static bool wanted(const char *list, const char *name)
 {
 	size_t len = strlen(name);
 
-	if (!list)
+	if (!list || !strcmp(list, "all"))
 		return true;
 	for (const char *at = list; at; at = strchr(at, ',')) {
 		at += *at == ',';

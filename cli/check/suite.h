@@ -308,6 +308,7 @@ struct check_options {
 	unsigned int timeout_s; /* a cell that makes no progress for so long has hung */
 	const char *only, *kind, *change, *device, *way;
 	bool json, list, verbose, quiet;
+	bool no_perf; /* as where perf is not allowed */
 };
 extern struct check_options check_options;
 extern volatile uint32_t *check_beat; /* counts up while a cell makes progress */
