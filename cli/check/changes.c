@@ -398,7 +398,7 @@ const struct check_change check_changes[] = {
 	{"mprotect-rw", "mprotect of a read-only mapping to writable", "Y5", 0, 0,
 	 T_WRITE | T_SHARED, LR, 0, 2, apply_mprotect_rw, again_mprotect},
 	{"pkey-mprotect", "pkey_mprotect to read-only, and back", "Y5", T_WRITE, 0, 0, LR,
-	 0, 3, apply_pkey_mprotect, again_pkey_mprotect},
+	 0, 2, apply_pkey_mprotect, again_pkey_mprotect},
 	{"shmdt", "shmdt, then another segment at the same address", "Y3", T_SYSV, 0, 0, LR,
 	 C_WHOLE, 0, apply_shmdt, again_fresh},
 	{"shmat-over", "shmat with SHM_REMAP over it", "Y3", T_OWN, 0, T_HUGETLB, LR, 0, 3,
