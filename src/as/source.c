@@ -80,6 +80,15 @@ static bool still_watched(struct as *as, uint64_t start, uint64_t end)
 	return covered && (!err || err == -EINVAL); /* a piece of a huge page: cannot say */
 }
 
+/*
+ * Memory that userfaultfd takes: when it does not, there was a hole for a moment, although
+ * what is mapped before and after looks the same.
+ */
+static bool watchable(const struct as *as, const struct as_mapping *mapping)
+{
+	return !mapping_unpinnable(mapping) || (as->uffd.any && mapping->ino);
+}
+
 int as_arm(struct as *as, uint64_t start, uint64_t end)
 {
 	struct as_mapping mapping;
@@ -93,6 +102,8 @@ int as_arm(struct as *as, uint64_t start, uint64_t end)
 		if (err)
 			return err == -ENOENT ? -EFAULT : err;
 		err = arm_mapping(as, &mapping);
+		if (err == -EOPNOTSUPP && watchable(as, &mapping) && --tries)
+			continue;
 		if (err == -EAGAIN && --tries)
 			continue;
 		if (err)
