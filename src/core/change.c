@@ -71,23 +71,32 @@ bool change_touches_locked(struct hmm *hmm, uint64_t start, uint64_t end)
 	return false;
 }
 
-static bool under_way(struct hmm *hmm, uint64_t start, uint64_t end)
+/* @marked: the sequence when we were asked. */
+static bool under_way(struct hmm *hmm, uint64_t marked, uint64_t start, uint64_t end)
 {
-	return atomic_load_explicit(&hmm->wiped->seq, memory_order_acquire) & 1 ||
-	       change_touches_locked(hmm, start, end);
+	uint64_t seq = atomic_load_explicit(&hmm->wiped->seq, memory_order_acquire);
+
+	return (marked & 1 && seq == marked) || change_touches_locked(hmm, start, end);
 }
 
+/*
+ * What was marked when we were asked is waited for, what is marked later is not: its change
+ * had not returned by then, and what is published before its event is handled is revoked
+ * by it. Else one thread that changes memory all the time, anywhere, keeps the number odd
+ * whenever we get to look, and nobody gets on.
+ */
 int change_settle_locked(struct hmm *hmm, uint64_t start, uint64_t end,
 			 const struct timespec *deadline)
 {
+	uint64_t marked = atomic_load_explicit(&hmm->wiped->seq, memory_order_acquire);
 	int err = 0;
 
-	while (under_way(hmm, start, end) && err != ETIMEDOUT) {
+	while (under_way(hmm, marked, start, end) && err != ETIMEDOUT) {
 		hmm->waiters++;
 		err = pthread_cond_timedwait(&hmm->settled, &hmm->lock, deadline);
 		hmm->waiters--;
 	}
-	if (under_way(hmm, start, end))
+	if (under_way(hmm, marked, start, end))
 		return -ETIMEDOUT;
 	change_drain_locked(hmm);
 	return 0;
