@@ -10,7 +10,7 @@ scripts=$(tree_files | while read -r file; do
 	head -n 1 "$file" | grep -qE '^#!/(bin|usr/bin)/(env )?(ba)?sh' && echo "$file"
 done || :)
 # shellcheck disable=SC2086
-shellcheck -x --source-path=SCRIPTDIR $scripts
+shellcheck -S warning -x --source-path=SCRIPTDIR $scripts
 if command -v dash >/dev/null; then
 	dash -n run
 fi
