@@ -18,6 +18,7 @@
 #include "util/arena.h"
 
 #define CLOCK_MISSES 1024 /* misses between two ticks of the eviction clock */
+#define RELEASE_MS   10   /* to wait for one that another thread is releasing */
 #define EVICT_TRIES  64   /* times that a driver may say "no room" for one mapping */
 #define EVICT_SLOTS  16   /* taken at a time: the driver's table is full */
 
@@ -188,6 +189,22 @@ static void extend(struct attempt *a, enum hmm_mode mode)
 	}
 }
 
+/* What others are releasing just now is room as well: wait for it, a little. */
+static void release_all(struct hmm *hmm)
+{
+	struct timespec soon;
+
+	release_run(hmm);
+	deadline_in(&soon, RELEASE_MS);
+	core_lock(hmm);
+	if (hmm->releasing) {
+		hmm->idle_waiters++;
+		pthread_cond_timedwait(&hmm->idle, &hmm->lock, &soon);
+		hmm->idle_waiters--;
+	}
+	core_unlock(hmm);
+}
+
 /* Room for the pin under the mirror's limit; evicts. */
 static bool room_for_pin(struct attempt *a)
 {
@@ -211,7 +228,7 @@ static bool room_for_pin(struct attempt *a)
 		core_unlock(hmm);
 		if (room || !any)
 			break;
-		release_run(hmm);
+		release_all(hmm);
 	}
 	return room;
 }
@@ -254,7 +271,7 @@ static bool make_room(struct attempt *a)
 	any = evict_locked(a->request->mirror, a->end - a->start, EVICT_SLOTS) ||
 	      hmm->queued || hmm->releasing;
 	core_unlock(hmm);
-	release_run(hmm);
+	release_all(hmm);
 	return any;
 }
 

@@ -327,6 +327,7 @@ static void slow(void)
 	CHECK(stats().waits == 0);
 	CHECK(!munmap(slow_memory, 4096));
 	pthread_join(thread, NULL);
+	CHECK(hmm_ref_read(ref, slow_memory, &c, 1) == -EFAULT); /* so the change is told */
 	CHECK(stats().revokes == 1);
 	/* Interposed, the old memory was there to its end; by event it had gone. */
 	CHECK(slow_result == 0 || slow_result == -EFAULT);
