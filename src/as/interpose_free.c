@@ -23,7 +23,8 @@ extern void *__libc_malloc(size_t) __attribute__((weak));
 
 static void (*_Atomic next_free)(void *);
 static _Atomic bool glibc; /* the allocator in use is glibc's */
-static __thread bool resolving __attribute__((tls_model("initial-exec")));
+/* volatile: dlsym() is declared a leaf, so the compiler sees nobody who would read it. */
+static __thread volatile bool resolving __attribute__((tls_model("initial-exec")));
 
 /* Found at the first call, which may come before any constructor. */
 static void (*resolve(void))(void *)
