@@ -200,6 +200,10 @@ static void print_sentences(const struct demo *demo)
 		table_wrap(stdout, 0, 92, text);
 	}
 	operations = mirrored_operations(demo);
+	if (!operations) {
+		puts("With libhmm nothing could be run here; why, is above.");
+		return;
+	}
 	snprintf(text, sizeof(text),
 		 "With libhmm %s of %s operations went wrong, on the same memory%s, with "
 		 "plain pointers that nobody had to register.",
