@@ -348,7 +348,9 @@ static void overlap(void)
 	CHECK(!hmm_translate(mirror, p, 4 * page, HMM_WRITE, &t));
 	CHECK(!hmm_translation_put(mirror, &t));
 	CHECK(stats().entries == 2 && stats().faults == 0);
-	CHECK(!munmap(p + 3 * page, page)); /* the larger one goes */
+	CHECK(!munmap(p + 3 * page,
+		      page)); /* the larger one goes, at latest when asked for */
+	CHECK(hmm_translate(mirror, p + 3 * page, 1, HMM_READ, &t) == -EFAULT);
 	CHECK(stats().revokes == 1);
 	CHECK(!hmm_ref_read(ref, p, &c, 1) && stats().faults == 0);
 	CHECK(!hmm_ref_read(ref, p + page, &c, 1) && stats().faults == 1);
