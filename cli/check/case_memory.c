@@ -19,11 +19,12 @@
 
 int case_both_ways(struct check_run *run, uint8_t *at, size_t len, const char *where)
 {
-	uint8_t *want = malloc(2 * len), *got = want + len;
+	uint8_t *want = malloc(2 * len), *got;
 	int rc;
 
 	if (!want)
 		return check_fail(run, "no memory");
+	got = want + len;
 	model_fill(want, 0, len, model_next());
 	rc = guarded_write(at, want, len);
 	if (rc) {
