@@ -102,6 +102,30 @@ static void never_pinned_proves_nothing(void)
 	down();
 }
 
+/* Nor one that was absent when the removal was told, though a pin had covered it. */
+static void gone_before_proves_nothing(void)
+{
+	up(pin_first);
+	CHECK(mode(0, 8) == HMM_MODE_PIN);
+	drop_pages(7, 1);
+	fake_tell(&fake, CHANGE_REMOVING, 0, 8);
+	CHECK(closed(0, 8) && mode(0, 8) == HMM_MODE_DIRECT);
+	down();
+}
+
+/* Nor one of a mapping that is just beginning to be watched: it may be another's place. */
+static void just_armed_proves_nothing(void)
+{
+	up(pin_first);
+	CHECK(mode(0, 8) == HMM_MODE_PIN);
+	change_arm_begin(fake.hmm, fake_addr(7), fake_addr(8));
+	fake_tell(&fake, CHANGE_REMOVING, 0, 8);
+	change_arm_end(fake.hmm);
+	drop_pages(0, 8);
+	CHECK(closed(0, 8));
+	down();
+}
+
 /* Nor does one that lies below what the removal has yet to reach. */
 static void opens_up_to_the_page_only(void)
 {
@@ -204,6 +228,8 @@ int main(void)
 	RUN(until_the_changer_is_done);
 	RUN(until_the_last_page_is_gone);
 	RUN(never_pinned_proves_nothing);
+	RUN(gone_before_proves_nothing);
+	RUN(just_armed_proves_nothing);
 	RUN(opens_up_to_the_page_only);
 	RUN(other_change_voids_the_proof);
 	RUN(unread_change_is_no_proof);
