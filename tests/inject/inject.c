@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 /*
- * inject: every allocation and every system call fails, one after the other.
+ * inject: every allocation and every system call fails, one after the other (Y2, Y3, Y5,
+ * Y10 with a fault in the way).
  *
  * The question this file answers: is the library right, and does it hold on to nothing,
  * when the Nth thing that can fail does?

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 /*
- * torture: random changes of memory against random operations of devices.
+ * torture: random changes of memory against random operations of devices (Y1, Y3, Y4, Y5,
+ * Y8, Y9, Y10 under load; Y7 in deadlock.c).
  *
  * The question this file answers: how long, with which threads, kinds and devices, and
  * is everything back where it was at the end?
