@@ -266,18 +266,22 @@ static void commit_maps(struct region *r, uint64_t now)
 	r->nr_open_maps = 0;
 }
 
+/* Writes under way may have been noted with a backing that was never mapped after all. */
 static void abort_maps(struct region *r)
 {
 	for (unsigned int i = 0; i < r->nr_open_maps; i++) {
 		struct mpage *m = &r->map[r->open_maps[i]];
 
 		while (m->nr > 1 && m->evs[m->nr - 1].end == NEVER) {
-			m->nr--;
-			if (m->evs[m->nr].backing >= 0)
-				r->back[m->evs[m->nr].backing].refs--;
+			const struct mapev *ev = &m->evs[--m->nr];
+
+			if (ev->backing >= 0)
+				r->back[ev->backing].refs--;
 		}
 	}
 	r->nr_open_maps = 0;
+	for (unsigned int i = 0; i < MODEL_WRITES; i++)
+		r->writes[i].strays = true;
 }
 
 static void end_values(struct region *r, uint64_t now, bool keep)
@@ -425,6 +429,22 @@ static void end_piece(struct op *op, struct backing *b, unsigned int page, bool 
 	}
 }
 
+/* Wherever else it was noted: perhaps. */
+static void end_strays(struct op *op)
+{
+	struct region *r = op->region;
+
+	for (unsigned int i = 0; i < r->nr_back; i++)
+		for (unsigned int j = 0; j < r->back[i].nr; j++) {
+			struct val *v = &r->back[i].vals[j];
+
+			if (v->pending && v->gen == op->gen) {
+				v->pending = false;
+				v->end = op->t1;
+			}
+		}
+}
+
 void op_end_write(struct op *op)
 {
 	struct region *r = op->region;
@@ -440,11 +460,14 @@ void op_end_write(struct op *op)
 		for (unsigned int i = 0; i < m->nr; i++) {
 			const struct mapev *ev = &m->evs[i];
 
-			/* in all that it may have met, so also what was mapped between */
+			/* surely only where it can have met nothing else */
 			if (ev->backing >= 0 && ev->serial == r->back[ev->backing].serial)
 				end_piece(op, &r->back[ev->backing], p,
-					  nr == 1 && m->known_from <= op->t0);
+					  nr == 1 && m->known_from <= op->t0 &&
+						  map_candidate(m, i, op->t0, op->t1));
 		}
 	}
+	if (op->inflight->strays)
+		end_strays(op);
 	op->inflight->gen = 0;
 }

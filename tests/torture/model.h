@@ -81,6 +81,7 @@ struct inflight {
 	unsigned int page;
 	unsigned int off; /* first byte, counted from the start of page */
 	size_t len;
+	bool strays; /* a change that was announced meanwhile did not happen */
 };
 
 struct region {
