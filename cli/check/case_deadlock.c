@@ -253,8 +253,8 @@ static void on_alarm(int signal)
 
 	/* Mirrored, and unmapped in the midst of whatever the thread was doing. */
 	munmap(handlers_region, LEN);
-	mmap(handlers_region, LEN, PROT_READ | PROT_WRITE,
-	     MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0);
+	(void)mmap(handlers_region, LEN, PROT_READ | PROT_WRITE,
+		   MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0);
 	errno = saved;
 }
 

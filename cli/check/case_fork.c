@@ -81,8 +81,8 @@ static enum answer own_device(struct check_run *run, uint8_t *at)
 	if (case_write(&own, at + 6, &byte, 1) || at[6] != 0x78)
 		answer = ANSWER_OWN;
 	munmap(at, CHECK_PAGE);
-	mmap(at, CHECK_PAGE, PROT_READ | PROT_WRITE,
-	     MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0);
+	(void)mmap(at, CHECK_PAGE, PROT_READ | PROT_WRITE,
+		   MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0);
 	if (case_read(&own, at + 5, &byte, 1) || byte)
 		answer = ANSWER_OWN;
 	if (check_env_close(&env))

@@ -50,8 +50,10 @@ static int recent_stays(struct check_run *run, uint8_t *at)
 	uint8_t byte;
 
 	/* What is staged is copied anew at every use: there is nothing to stay. */
-	if (case_read(run, at, &byte, 1) || case_read(run, at, &byte, 1))
-		return check_fail(run, "device read: %s", hmm_error());
+	for (int twice = 0; twice < 2; twice++) {
+		if (case_read(run, at, &byte, 1))
+			return check_fail(run, "device read: %s", hmm_error());
+	}
 	if (misses(run) > before + 1)
 		return 0;
 	for (unsigned int i = 0; i < PIECES; i++) {

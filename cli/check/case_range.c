@@ -132,8 +132,8 @@ static int says(struct check_run *run, uint8_t *at)
 
 	request_init(&req, run, at, 0);
 	munmap(at, LEN);
-	mmap(at, LEN, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1,
-	     0);
+	(void)mmap(at, LEN, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED,
+		   -1, 0);
 	if (hmm_range_begin(&req.range) || hmm_range_snapshot(&req.range))
 		return check_fail(run, "snapshot: %s", hmm_error());
 	if (req.pfns[0] & (HMM_PFN_VALID | HMM_PFN_ERROR))
@@ -158,8 +158,8 @@ static int says(struct check_run *run, uint8_t *at)
 	err = fault(run, &req, at, HMM_PFN_REQ_FAULT);
 	if (err != -EFAULT)
 		return check_fail(run, "a fault over a hole gave %d", err);
-	mmap(at + 5 * CHECK_PAGE, CHECK_PAGE, PROT_READ | PROT_WRITE,
-	     MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0);
+	(void)mmap(at + 5 * CHECK_PAGE, CHECK_PAGE, PROT_READ | PROT_WRITE,
+		   MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0);
 	err = fault(run, &req, at, HMM_PFN_REQ_FAULT | HMM_PFN_REQ_WRITE);
 	if (err != -EACCES)
 		return check_fail(run, "a write fault on a read-only page gave %d", err);

@@ -65,14 +65,13 @@ void check_devices_init(void)
 /* A shorter table of an older driver is read as if the rest were NULL. */
 static const struct hmm_check_device *completed(const struct hmm_check_device *table)
 {
-	struct hmm_check_device *full;
+	static struct hmm_check_device full[CHECK_MAX_DEVICES];
+	static unsigned int nr;
 
-	if (table->size >= sizeof(*table))
+	if (table->size >= sizeof(*table) || nr == CHECK_MAX_DEVICES)
 		return table;
-	full = calloc(1, sizeof(*full));
-	if (full)
-		memcpy(full, table, table->size);
-	return full;
+	memcpy(&full[nr], table, table->size);
+	return &full[nr++];
 }
 
 int check_device_load(const char *file, char *error, size_t size)
@@ -88,7 +87,7 @@ int check_device_load(const char *file, char *error, size_t size)
 		return -ENOEXEC;
 	}
 	table = completed(table);
-	if (!table || !table->name || !table->open || !table->close || !table->read ||
+	if (!table->name || !table->open || !table->close || !table->read ||
 	    !table->write) {
 		snprintf(error, size,
 			 "%s: its hmm_check_device lacks name, open, close, read or write",

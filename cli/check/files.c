@@ -27,8 +27,6 @@
 #define LEN(run) ((run)->hi - (run)->lo)
 #define PUNCH    (FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE)
 
-extern char **environ;
-
 /* ---- the other process: it has the file open, and none of this process's memory ---- */
 
 struct order {
@@ -62,8 +60,8 @@ static int take_order(int socket, struct order *order, int *fd)
 
 static void other_serve(int socket)
 {
-	struct order order;
-	int fd, err;
+	struct order order = {0};
+	int fd = -1, err;
 
 	while (!take_order(socket, &order, &fd)) {
 		if (order.punch)

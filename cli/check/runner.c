@@ -167,6 +167,14 @@ static void blame(struct check_plan *plan, unsigned int end, const char *what)
 		 at < end ? "" : " while the device was being closed");
 }
 
+/* Huge pages have to be given back: so a run is ended in its own time. */
+static volatile sig_atomic_t interrupted;
+
+static void on_interrupt(int signal)
+{
+	interrupted = signal;
+}
+
 /* The child's end: true when there was one, or it was made to end. */
 static bool look_after(struct check_plan *plan, pid_t pid, unsigned int end, uint32_t *beat,
 		       uint64_t *since)
@@ -182,6 +190,11 @@ static bool look_after(struct check_plan *plan, pid_t pid, unsigned int end, uin
 			snprintf(text, sizeof(text), "exit status %d", WEXITSTATUS(status));
 		if (WIFSIGNALED(status) || WEXITSTATUS(status))
 			blame(plan, end, text);
+		return true;
+	}
+	if (interrupted) {
+		kill(pid, SIGKILL);
+		waitpid(pid, &status, 0);
 		return true;
 	}
 	if (*beat != progress->beat) {
@@ -214,6 +227,8 @@ static int run_process(struct check_plan *plan, unsigned int first, unsigned int
 		child_main(plan, first, end);
 	while (!look_after(plan, pid, end, &beat, &since))
 		usleep(2000);
+	if (interrupted)
+		return -EINTR;
 	while (first < end && plan->results[first].status)
 		first++;
 	return (int)first;
@@ -227,12 +242,6 @@ static bool uses_huge_pages(const struct check_plan *plan)
 			return true;
 	}
 	return false;
-}
-
-static void on_interrupt(int signal)
-{
-	check_huge_give_back(); /* it is ours alone: this process has one thread */
-	_exit(128 + signal);
 }
 
 static void show_progress(const struct check_plan *plan, unsigned int first)
