@@ -76,9 +76,10 @@ struct hmm_check_device {
 	 * the change) is right too.
 	 *
 	 * When the memory changed in between, finish may reach the memory as it was before
-	 * the change, or fail (-EFAULT, -EACCES, -ESTALE); with HMM_MODE_DIRECT it may also
-	 * reach what the address means by then, as a system call of another thread would.
-	 * It never reaches anything else. The operation is gone whatever finish returns.
+	 * the change, or fail (-EFAULT, -EACCES, -ESTALE); with HMM_MODE_DIRECT or STAGE it
+	 * may also reach what the address means by then, as a system call of another thread
+	 * would. It never reaches anything else. The operation is gone whatever finish
+	 * returns.
 	 */
 	int (*start_read)(void *context, const void *from, void *out, size_t len,
 			  void **operation);
