@@ -36,6 +36,7 @@ static void push_scope(struct extractor *x, enum scope_kind kind)
 	s->kind = kind;
 	s->paren = x->paren;
 	s->for_loop = 0;
+	s->in_args = x->depth == 1 && x->in_args;
 }
 
 /* ------------------------------------------------------------ local names ---------- */
@@ -427,17 +428,24 @@ static void on_open_brace(struct extractor *x)
 static void on_close_brace(struct extractor *x)
 {
 	enum scope_kind closed;
+	bool in_args;
 
 	if (x->t.col0 && x->depth > 1)
 		x->depth = 1; /* what begins a line ends the outermost block */
 	if (!x->depth) {
+		x->paren = 0;
 		begin_statement(x);
 		return;
 	}
 	closed = scope_kind(x);
 	x->paren = scope(x)->paren;
+	in_args = scope(x)->in_args;
 	x->depth--;
 	x->skip_id = false;
+	if (in_args && x->paren) {
+		x->in_args = x->st.invoke = true;
+		return;
+	}
 	if (closed == SCOPE_INIT)
 		return;
 	if (closed == SCOPE_AGGREGATE) {
@@ -459,6 +467,8 @@ static void on_semicolon(struct extractor *x)
 
 	if (here == SCOPE_AGGREGATE || here == SCOPE_INIT)
 		return;
+	if (here == SCOPE_FILE && x->in_args && x->paren)
+		return; /* TRACE_EVENT(..., a = b; c = d;) */
 	if (here == SCOPE_BLOCK && x->paren > scope(x)->paren && scope(x)->for_loop) {
 		x->st.prefix = false;
 		return;

@@ -16,6 +16,7 @@ enum scope_kind { SCOPE_FILE, SCOPE_BLOCK, SCOPE_INIT, SCOPE_AGGREGATE };
 struct scope {
 	u8 kind;
 	u8 for_loop;
+	u8 in_args; /* opened among the arguments of a macro at file scope */
 	u16 paren; /* the depth of parentheses where the brace was opened */
 };
 

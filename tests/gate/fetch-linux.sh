@@ -9,8 +9,8 @@
 # the cache too. The mirror is the one that this system already uses.
 #
 # usage: fetch-linux.sh RELEASE...      for example: fetch-linux.sh 6.1 6.12 7.2
-set -eu
 # shellcheck disable=SC2016,SC2012 # the words in quotes are apt's own; the names are ours
+set -eu
 
 top=${XDG_CACHE_HOME:-$HOME/.cache}/exportgate
 aptdir=$top/apt
