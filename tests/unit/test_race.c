@@ -100,7 +100,7 @@ enum way { BY_EVENT, BY_CALL, REMOVALS };
 
 static void change(enum way way, unsigned int page, unsigned int n, uint64_t r)
 {
-	if (way == REMOVALS && (r % 4 || getenv("X"))) {
+	if (way == REMOVALS && r % 4) {
 		fake_dontneed(&fake, page, n);
 	} else if (way == BY_CALL) {
 		fake_munmap_interposed(&fake, page, n);
@@ -138,8 +138,6 @@ static void race(enum way way, unsigned int rounds, bool fences, const int *mode
 	pthread_t mappers[3], changers[2];
 
 	up(fences, modes, attr);
-	if (getenv("Y"))
-		fake.present_error = -5;
 	for (uintptr_t i = 0; i < 3; i++)
 		CHECK(!pthread_create(&mappers[i], NULL, mapper, (void *)i));
 	for (int i = 0; i < 2; i++)
