@@ -94,11 +94,12 @@ static int open_proc(void)
 		return core_error(err, "cannot read /proc/self/maps: mount /proc");
 	err = pages_init(&as_self.pages);
 	if (err)
-		return core_error(err, "cannot read /proc/self/pagemap: %s",
-				  err == -EACCES || err == -EPERM
-					  ? "the process changed its user and may not look at "
-					    "itself; see prctl(PR_SET_DUMPABLE)"
-					  : "mount /proc");
+		return core_error(
+			err, "cannot read /proc/self/pagemap: %s",
+			err == -EACCES || err == -EPERM
+				? "the process changed its user and may not look at "
+				  "itself; see prctl(PR_SET_DUMPABLE)"
+				: "mount /proc");
 	err = tasks_init(&as_self.tasks);
 	if (err)
 		return core_error(err, "cannot read /proc/self/task: mount /proc");
