@@ -53,8 +53,8 @@ double now_ns(void);
 void die(const char *format, ...) __attribute__((format(printf, 1, 2), noreturn));
 /* die() with hmm_error() if err is not 0. */
 void check_hmm(int err, const char *what);
-/* A kB value of /proc/self/status, in bytes. */
-uint64_t status_bytes(const char *key);
+/* Anonymous memory that this process has, in bytes. */
+uint64_t resident_bytes(void);
 /* The output of a peer's program beside this one; NULL: it is not there. */
 char *peer_output(const char *program, const char *arguments);
 /* The number behind a line's beginning; NAN: no such line. */

@@ -17,27 +17,27 @@ struct found {
 /* In a child, so that the other benchmarks' memory does not count. */
 static void measure(struct found *found)
 {
-	uint64_t before = status_bytes("RssAnon:");
+	uint64_t before = resident_bytes();
 	struct null_device *null;
 	struct hmm_translation t;
 	struct hmm *hmm;
 	char *base;
 
 	check_hmm(hmm_open(NULL, &hmm), "hmm_open");
-	found->idle = (double)(status_bytes("RssAnon:") - before);
+	found->idle = (double)(resident_bytes() - before);
 	null = null_open(hmm, HMM_MODE_PIN);
 	base = mmap(NULL, COUNT * REGION, PROT_READ | PROT_WRITE,
 		    MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 	if (base == MAP_FAILED)
 		die("cannot reserve address space");
-	before = status_bytes("RssAnon:");
+	before = resident_bytes();
 	for (uint64_t i = 0; i < COUNT; i++) {
 		check_hmm(hmm_translate(null_mirror(null), base + i * REGION, REGION,
 					HMM_READ, &t),
 			  "translate");
 		hmm_translation_put(null_mirror(null), &t);
 	}
-	found->each = (double)(status_bytes("RssAnon:") - before) / COUNT;
+	found->each = (double)(resident_bytes() - before) / COUNT;
 	null_close(null);
 	hmm_close(hmm);
 }

@@ -7,6 +7,10 @@
  * each, not safe for anything. Peer: UCX's ucs_rcache, get and put, a registration that
  * does nothing, in a program of its own (its hooks and ours would get in each other's
  * way), run in the middle of ours.
+ *
+ * A random hit reads memory twice, the second time where the first one says. What such a
+ * read costs depends on how much of the last-level cache other tenants of the machine
+ * leave: so that is measured too, over as many cache lines as there are translations.
  */
 #include <math.h>
 #include <pthread.h>
@@ -27,13 +31,14 @@ struct plain_entry {
 	uint32_t key, count;
 };
 
+/* A cache line or two of its own: what one thread writes, no other reads. */
 struct job {
 	struct hmm_mirror *mirror;
 	struct plain_entry *plain; /* not NULL: the limit */
 	char *base;
 	uint32_t regions, rounds, seed;
 	double ns;
-};
+} __attribute__((aligned(128)));
 
 /* The same for all: a random region, with no division. */
 static inline uint32_t next(uint32_t *state, uint32_t regions)
@@ -74,6 +79,53 @@ static void *run_limit(void *arg)
 	}
 	job->ns = (now_ns() - start) / job->rounds;
 	return NULL;
+}
+
+struct line {
+	struct line *next;
+	char rest[56];
+};
+
+/* All lines in one ring, in random order: each load waits for the one before. */
+static struct line *make_ring(uint32_t lines)
+{
+	struct line *ring = aligned_alloc(sizeof(*ring), lines * sizeof(*ring));
+	uint32_t seed = 1;
+
+	if (!ring)
+		die("out of memory");
+	for (uint32_t i = 0; i < lines; i++)
+		ring[i].next = &ring[i];
+	/* Swapping the successors of two rings makes them one. */
+	for (uint32_t i = lines - 1; i; i--) {
+		struct line *a = &ring[i], *b = &ring[next(&seed, i)];
+		struct line *after = a->next;
+
+		a->next = b->next;
+		b->next = after;
+	}
+	return ring;
+}
+
+static void measure_memory(struct bench *bench, uint32_t lines)
+{
+	struct line *ring = make_ring(lines), *at = ring;
+	struct samples samples = {0};
+	struct row *row;
+
+	for (unsigned int run = 0; run < bench->runs; run++) {
+		double start = now_ns();
+
+		for (uint32_t i = 0; i < lines; i++)
+			at = *(struct line *volatile *)&at->next;
+		sample(&samples, (now_ns() - start) / lines);
+	}
+	row = row_add(bench, "translate", "ns", "this machine: a read among %u cache lines",
+		      lines);
+	row->ours = NAN;
+	row->limit = median(&samples);
+	row->limit_name = "dependent load";
+	free(ring);
 }
 
 /* The mean over the threads. */
@@ -190,6 +242,7 @@ void bench_translate(struct bench *bench)
 			row->ours = miss;
 			row->peer = peer_value(peer, "miss 100000 ");
 			row->peer_name = "ucs_rcache";
+			measure_memory(bench, sizes[i]);
 		}
 		measure_hits(bench, &job, peer, &one);
 	}

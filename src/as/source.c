@@ -9,8 +9,10 @@
 
 #include "as/as.h"
 #include "sys/sys.h"
+#include "util/arena.h"
 
 #define ARM_TRIES 64
+#define ASK_WHOLE 64 /* pages */
 
 /* ---- arming ----------------------------------------------------------------------------
  */
@@ -62,6 +64,30 @@ static int arm_mapping(struct as *as, const struct as_mapping *mapping)
 }
 
 /*
+ * The kernel is asked page by page, which for a large range costs as much as a look at all
+ * its pages: there one page of each mapping will do, for the kernel watches whole mappings.
+ */
+static int registered_locked(struct as *as, uint64_t start, uint64_t end)
+{
+	struct as_mapping mapping;
+	int err = 0;
+
+	if (end - start <= ASK_WHOLE * page_size())
+		return uffd_registered(&as->uffd, start, end);
+	for (; !err && start < end; start = mapping.end) {
+		err = maps_next(&as->maps, start, &mapping);
+		if (err || mapping.start >= end)
+			return err == -ENOENT ? 0 : err;
+		uint64_t from = mapping.start > start ? mapping.start : start;
+		uint64_t page = mapping.page ? mapping.page : page_size();
+
+		from -= from % page;
+		err = uffd_registered(&as->uffd, from, from + page);
+	}
+	return err;
+}
+
+/*
  * What is in the set may have been unmapped, and mapped anew by another thread, with the
  * event of that still to come. The kernel knows; while a change is under way whose event
  * was not read it says -EAGAIN, and soon something else.
@@ -74,7 +100,7 @@ static bool still_watched(struct as *as, uint64_t start, uint64_t end)
 	do {
 		as_lock(&as->lock);
 		covered = watch_covers_locked(&as->watch, start, end);
-		err = covered ? uffd_registered(&as->uffd, start, end) : 0;
+		err = covered ? registered_locked(as, start, end) : 0;
 		as_unlock(&as->lock);
 	} while (err == -EAGAIN && --tries && !sched_yield());
 	return covered && (!err || err == -EINVAL); /* a piece of a huge page: cannot say */

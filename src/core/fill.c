@@ -15,6 +15,7 @@
 #include <time.h>
 
 #include "core/core.h"
+#include "core/count.h"
 #include "util/arena.h"
 
 #define CLOCK_MISSES 1024 /* misses between two ticks of the eviction clock */
@@ -360,25 +361,6 @@ static uint32_t get_slot_locked(struct hmm_mirror *mirror)
 	return slot_alloc_locked(mirror->hmm);
 }
 
-static void hold(struct hmm *hmm, uint32_t n, const struct request *r,
-		 struct hmm_translation *out)
-{
-	const struct slot *slot = &hmm->slots[n];
-
-	if (self.shared)
-		atomic_fetch_add(&self.counts[n], 1);
-	else
-		atomic_store_explicit(
-			&self.counts[n],
-			atomic_load_explicit(&self.counts[n], memory_order_relaxed) + 1,
-			memory_order_release);
-	out->addr = slot->addr + (r->ptr - slot->start);
-	out->key = slot->key;
-	out->mode = slot_mode(slot);
-	out->opaque[0] = (uint64_t)(slot->state >> SLOT_GEN) << 32 | n;
-	out->opaque[1] = 0;
-}
-
 static uint32_t publish_flags(const struct attempt *a)
 {
 	if (a->map.mode == HMM_MODE_STAGE)
@@ -409,7 +391,8 @@ static int publish(struct attempt *a, struct hmm_translation *out)
 		if (!(flags & SLOT_STAGE) && mirror->device->ops.commit)
 			mirror->device->ops.commit(mirror->device, &a->map);
 		slot_publish_locked(mirror, n, &a->map, flags);
-		hold(hmm, n, r, out);
+		count_add(&self.counts[n], 1);
+		count_told(&hmm->slots[n], n, hmm->slots[n].state, r->ptr, out);
 		mirror->stats.closed_fills += a->closed;
 		if (!(mirror->stats.misses % CLOCK_MISSES))
 			atomic_fetch_add_explicit(&hmm->clock, 1, memory_order_relaxed);

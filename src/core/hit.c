@@ -15,26 +15,9 @@
 #include <errno.h>
 
 #include "core/core.h"
+#include "core/count.h"
 #include "core/index.h"
 #include "util/arena.h"
-
-static inline void count_add(_Atomic uint32_t *count, uint32_t change)
-{
-	if (unlikely(self.shared))
-		atomic_fetch_add_explicit(count, change, memory_order_seq_cst);
-	else
-		atomic_store_explicit(
-			count, atomic_load_explicit(count, memory_order_relaxed) + change,
-			memory_order_release);
-}
-
-static inline void count_fence(const struct hmm *hmm)
-{
-	if (unlikely(hmm->fences))
-		core_fence();
-	else
-		atomic_signal_fence(memory_order_seq_cst);
-}
 
 /* Our reference is counted: is this the translation that we look for? */
 static inline bool slot_fits(const struct hmm *hmm, const struct slot *slot,
@@ -50,40 +33,43 @@ static inline bool slot_fits(const struct hmm *hmm, const struct slot *slot,
 	       end - first <= size;
 }
 
-static inline void fill_in(struct hmm *hmm, struct slot *slot, uint32_t n, uint32_t state,
-			   uint64_t start, struct hmm_translation *out)
+/* The clock's time of this hit, for eviction: written only when the clock has moved. */
+static inline void slot_touch(struct hmm *hmm, struct slot *slot)
 {
 	uint16_t clock = (uint16_t)atomic_load_explicit(&hmm->clock, memory_order_relaxed);
 
 	if (unlikely(LOAD(slot->used) != clock))
 		STORE(slot->used, clock);
-	out->addr = LOAD(slot->addr) + (start - LOAD(slot->start));
-	out->key = LOAD(slot->key);
-	out->mode = (enum hmm_mode)((state >> SLOT_MODE) & 3);
-	out->opaque[0] = (uint64_t)(state >> SLOT_GEN) << 32 | n;
-	out->opaque[1] = 0;
 }
 
 /*
- * A reference was counted in vain. A releaser may have seen it and set the slot aside for
- * its holder: then nobody but us would bring it back. (As in hmm_translation_put().)
+ * A releaser that saw a reference sets the slot aside for its holder: then nobody but the
+ * holder brings it back.
  */
-static __attribute__((noinline)) void count_back(struct hmm *hmm, uint32_t n)
+static __attribute__((noinline)) void bring_back(struct hmm *hmm, uint32_t n,
+						 uint32_t state)
+{
+	bool locked = core_busy();
+
+	if (!(state & (SLOT_QUEUED | SLOT_HELD)) || core_dead(hmm))
+		return;
+	if (!locked)
+		core_lock(hmm);
+	release_put_locked(hmm, n);
+	if (!locked)
+		core_unlock(hmm);
+}
+
+/* Take a reference back: its holder is done, or it was counted in vain. */
+static inline void count_back(struct hmm *hmm, uint32_t n)
 {
 	uint32_t state;
 
 	count_add(&self.counts[n], (uint32_t)-1);
 	count_fence(hmm);
 	state = __atomic_load_n(&hmm->slots[n].state, __ATOMIC_ACQUIRE);
-	if (state & SLOT_VALID || !(state & (SLOT_QUEUED | SLOT_HELD)))
-		return;
-	if (core_busy()) {
-		release_put_locked(hmm, n);
-		return;
-	}
-	core_lock(hmm);
-	release_put_locked(hmm, n);
-	core_unlock(hmm);
+	if (unlikely(!(state & SLOT_VALID)))
+		bring_back(hmm, n, state);
 }
 
 _Static_assert(SLOT_READ == HMM_READ << 1 && SLOT_WRITE == HMM_WRITE << 1, "one shift");
@@ -116,7 +102,8 @@ static inline __attribute__((always_inline)) bool look_up(struct hmm_mirror *mir
 				count_fence(hmm);
 				if (likely(slot_fits(hmm, &hmm->slots[n], mirror->id, start,
 						     end, want, &state))) {
-					fill_in(hmm, &hmm->slots[n], n, state, start, out);
+					slot_touch(hmm, &hmm->slots[n]);
+					count_told(&hmm->slots[n], n, state, start, out);
 					return true;
 				}
 				count_back(hmm, n);
@@ -255,16 +242,7 @@ int hmm_translation_put(struct hmm_mirror *mirror, struct hmm_translation *trans
 	if (unlikely(state & SLOT_ONCE))
 		return put_slowly(mirror, translation, n, state);
 	translation->opaque[0] = 0;
-	count_add(&self.counts[n], (uint32_t)-1);
-	count_fence(hmm);
-	state = __atomic_load_n(&hmm->slots[n].state, __ATOMIC_ACQUIRE);
-	if (unlikely(!(state & SLOT_VALID))) {
-		if (core_dead(hmm))
-			return 0;
-		core_lock(hmm);
-		release_put_locked(hmm, n);
-		core_unlock(hmm);
-	}
+	count_back(hmm, n);
 	return 0;
 }
 

@@ -169,8 +169,14 @@ static uint64_t asked(const struct hmm_range *range, uint64_t i)
 static int populate_failed(const struct hmm_range *range, uint64_t start, uint64_t end,
 			   uint64_t flags, int err)
 {
-	if (changed(range))
-		return -EBUSY;
+	/* The change that it failed for may not have been told yet, and asking for the
+	 * watch waits for that: a hole for a moment is no lack of memory. */
+	int why = arm_all(range);
+
+	if (!why)
+		why = changed(range);
+	if (why)
+		return why;
 	return core_error(err, "[%#llx, %#llx) cannot be made %s: %s",
 			  (unsigned long long)start, (unsigned long long)end,
 			  flags & HMM_PFN_REQ_WRITE ? "writable" : "present",

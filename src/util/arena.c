@@ -2,7 +2,7 @@
 /*
  * Where does memory come from when nobody may call malloc? (arena.h)
  *
- * A reservation costs address space only. Its first 2 MiB are kept in small pages, so that
+ * A reservation costs address space only. Its first 4 MiB are kept in small pages, so that
  * a library that does little stays small; what follows is asked for in huge ones, so that
  * large tables do not miss in the TLB.
  */
@@ -15,7 +15,7 @@
 #include "util/arena.h"
 #include "util/debug.h"
 
-#define SMALL (2u << 20)
+#define SMALL (4u << 20)
 
 static _Atomic uint64_t reserved;
 

@@ -95,6 +95,26 @@ static void fault_says_why_not(void)
 	down();
 }
 
+/* As the address-space side does, which waits for events on their way before it answers. */
+static void tell_of_the_hole(struct fake *f)
+{
+	fake_tell(f, CHANGE_GONE, 0, 1);
+}
+
+/* A hole for a moment looks like a lack of memory, and the news of it may be on its way. */
+static void failure_waits_for_the_news(void)
+{
+	up();
+	range.end = fake_addr(8);
+	range.default_flags = HMM_PFN_REQ_FAULT;
+	CHECK(!hmm_range_begin(&range));
+	fake.populate_error = -ENOMEM;
+	fake.on_look = tell_of_the_hole;
+	CHECK(hmm_range_fault(&range) == -EBUSY);
+	CHECK(!hmm_range_begin(&range) && hmm_range_fault(&range) == -ENOMEM);
+	down();
+}
+
 static void told_of_its_own_changes_only(void)
 {
 	up();
@@ -239,6 +259,7 @@ int main(void)
 	RUN(snapshot_changes_nothing);
 	RUN(fault_by_flags_and_mask);
 	RUN(fault_says_why_not);
+	RUN(failure_waits_for_the_news);
 	RUN(told_of_its_own_changes_only);
 	RUN(overrun);
 	RUN(waits_with_an_end);

@@ -1,0 +1,78 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Is memory that the kernel does not watch any more found out, and watched again?
+ *
+ * The set of what was registered (watch.c) is not told of every end of that. A piece of a
+ * mapping is unregistered behind its back: arming must see it, wherever the piece lies in
+ * the range asked for, and whether the range is small or large.
+ */
+#include "as/as.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+
+#include "util/arena.h"
+
+#define PAGES 256
+
+#define CHECK(what)                                                                    \
+	do {                                                                           \
+		if (!(what)) {                                                         \
+			fprintf(stderr, "%s:%d: %s: failed: %m\n", __FILE__, __LINE__, \
+				#what);                                                \
+			exit(1);                                                       \
+		}                                                                      \
+	} while (0)
+
+static uint64_t start, page;
+
+static int watched(unsigned int first, unsigned int last)
+{
+	return uffd_registered(&as_self.uffd, start + first * page, start + last * page);
+}
+
+static int arm(unsigned int first, unsigned int last)
+{
+	return as_arm(&as_self, start + first * page, start + last * page);
+}
+
+static void lost(unsigned int piece, unsigned int first, unsigned int last)
+{
+	CHECK(!arm(0, PAGES) && !watched(0, PAGES));
+	CHECK(!uffd_unregister(&as_self.uffd, start + piece * page,
+			       start + (piece + 1) * page));
+	CHECK(watched(piece, piece + 1) == -ENOENT);
+	CHECK(!arm(first, last) && !watched(first, last));
+}
+
+static void mapping_is_gone(void)
+{
+	CHECK(!arm(0, PAGES));
+	CHECK(!munmap((void *)(uintptr_t)(start + 100 * page), page));
+	CHECK(arm(0, PAGES) == -EFAULT && arm(100, 101) == -EFAULT);
+	CHECK(!arm(0, 100) && !arm(101, PAGES));
+}
+
+int main(void)
+{
+	struct hmm *hmm;
+	void *p;
+
+	page = page_size();
+	p = mmap(NULL, PAGES * page, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS,
+		 -1, 0);
+	CHECK(p != MAP_FAILED);
+	start = (uintptr_t)p;
+	CHECK(!hmm_open(NULL, &hmm));
+	lost(0, 0, PAGES);
+	lost(128, 0, PAGES);
+	lost(PAGES - 1, 0, PAGES);
+	lost(128, 100, 200);
+	lost(128, 120, 130);
+	mapping_is_gone();
+	hmm_close(hmm);
+	munmap(p, PAGES * page);
+	return 0;
+}
