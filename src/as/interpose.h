@@ -96,10 +96,16 @@ static inline bool interpose_files(void)
 	return live && atomic_load_explicit(&live->files, memory_order_relaxed);
 }
 
+/* Is it an error number? The kernel has 4,095 of them on every machine. */
+static inline bool failed(long ret)
+{
+	return unlikely(ret < 0 && ret > -4096);
+}
+
 /* As libc: -1 and errno, or the result. */
 static inline long interpose_result(long ret)
 {
-	if (unlikely(ret < 0 && ret > -4096)) {
+	if (failed(ret)) {
 		errno = (int)-ret;
 		return -1;
 	}

@@ -34,6 +34,19 @@ INTERPOSED int munmap(void *addr, size_t len)
 HIDDEN int interpose_munmap(void *addr, size_t len)
 	__attribute__((alias("munmap"), nothrow, leaf));
 
+/*
+ * Memory that the kernel chose a place for was free: if a device still has the place, the
+ * news that it was unmapped is on its way (a raw call by another thread), and would come
+ * too late for who uses the new memory.
+ */
+static void placed(uint64_t start, uint64_t end)
+{
+	struct op op;
+
+	interpose_begin(&op, start, page_up(end), DISCARDS);
+	interpose_end(&op);
+}
+
 static void *map(void *addr, size_t len, int prot, int flags, int fd, off_t offset)
 {
 	struct op op = {NULL};
@@ -43,6 +56,8 @@ static void *map(void *addr, size_t len, int prot, int flags, int fd, off_t offs
 		interpose_begin(&op, ADDR(addr), page_up(ADDR(addr) + len), DISCARDS);
 	ret = raw6(SYS_mmap, (long)addr, (long)len, prot, flags, fd, offset);
 	interpose_end(&op);
+	if (!(flags & MAP_FIXED) && !failed(ret))
+		placed((uint64_t)ret, (uint64_t)ret + len);
 	return (void *)interpose_result(ret);
 }
 
@@ -74,6 +89,9 @@ INTERPOSED void *mremap(void *addr, size_t old_len, size_t new_len, int flags, .
 	ret = raw5(SYS_mremap, (long)addr, (long)old_len, (long)new_len, flags, (long)to);
 	interpose_end(&target);
 	interpose_end(&op);
+	if (!(flags & MREMAP_FIXED) && !failed(ret))
+		placed((uint64_t)ret + ((uint64_t)ret == ADDR(addr) ? page_up(old_len) : 0),
+		       (uint64_t)ret + new_len);
 	return (void *)interpose_result(ret);
 }
 

@@ -12,6 +12,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/mman.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 #include "util/arena.h"
 
@@ -55,6 +57,33 @@ static void mapping_is_gone(void)
 	CHECK(!arm(0, 100) && !arm(101, PAGES));
 }
 
+static bool in_the_set(void)
+{
+	bool covers;
+
+	as_lock(&as_self.lock);
+	covers = watch_covers_locked(&as_self.watch, start, start + PAGES * page);
+	as_unlock(&as_self.lock);
+	return covers;
+}
+
+/*
+ * A place that was unmapped, and the library not told yet, is given out anew: that is a
+ * change of it too.
+ */
+static void place_is_reused(void)
+{
+	int flags = MAP_PRIVATE | MAP_ANONYMOUS;
+	void *p = (void *)(uintptr_t)start;
+
+	CHECK(mmap(p, PAGES * page, PROT_READ | PROT_WRITE, flags | MAP_FIXED, -1, 0) == p);
+	CHECK(!arm(0, PAGES) && in_the_set());
+	CHECK(!uffd_unregister(&as_self.uffd, start, start + PAGES * page));
+	CHECK(!syscall(SYS_munmap, p, PAGES * page) && in_the_set());
+	CHECK(mmap(p, PAGES * page, PROT_READ | PROT_WRITE, flags, -1, 0) == p);
+	CHECK(!in_the_set());
+}
+
 int main(void)
 {
 	struct hmm *hmm;
@@ -72,6 +101,7 @@ int main(void)
 	lost(128, 100, 200);
 	lost(128, 120, 130);
 	mapping_is_gone();
+	place_is_reused();
 	hmm_close(hmm);
 	munmap(p, PAGES * page);
 	return 0;
