@@ -3,7 +3,7 @@
 #ifndef GATE_EXTRACT_H
 #define GATE_EXTRACT_H
 
-#include "facts.h"
+#include "template.h"
 
 enum scope_kind { SCOPE_FILE, SCOPE_BLOCK, SCOPE_INIT, SCOPE_AGGREGATE };
 
@@ -17,7 +17,7 @@ struct scope {
 	u8 kind;
 	u8 for_loop;
 	u8 in_args; /* opened among the arguments of a macro at file scope */
-	u16 paren; /* the depth of parentheses where the brace was opened */
+	u16 paren;  /* the depth of parentheses where the brace was opened */
 };
 
 /* What is known of the statement or declaration that is being read. */
@@ -133,12 +133,8 @@ struct macro_params {
  */
 const char *encode_args(struct extractor *x, const struct lexer *at,
 			const struct macro_params *params);
-/* Splits encoded arguments; returns how many. */
-u32 split_args(char *args, char **argv);
 /* The macro that is called makes names: note them. False if it makes none. */
 bool apply_templates(struct extractor *x, u64 callee, const char *s, u32 len, u32 line);
 void parse_define(struct extractor *x);
-/* Puts arguments into an encoded name; false if some part is unknown. */
-bool template_fill(struct buf *out, const char *recipe, char **argv, u32 argc);
 
 #endif

@@ -93,13 +93,13 @@ static int by_added(const void *a, const void *b)
 /* What became of the exports that the busiest subsystems added. */
 static void put_chart(FILE *f, const struct tallies *t)
 {
-	const struct tally **top = xcalloc(t->n + 1, sizeof(*top));
+	const struct tally **top = xcalloc(t->n + 1, sizeof(const struct tally *));
 	size_t i, n = t->n < CHART_ROWS ? t->n : CHART_ROWS;
 	double scale, x;
 
 	for (i = 0; i < t->n; i++)
 		top[i] = &t->v[i];
-	qsort(top, t->n, sizeof(*top), by_added);
+	qsort(top, t->n, sizeof(const struct tally *), by_added);
 	while (n && !top[n - 1]->added)
 		n--;
 	if (n) {

@@ -56,7 +56,7 @@ static void find_source(const struct scan *s, const struct definitions *defs,
 	const u32 *first = map_find(&defs->index, hash_str(e->name));
 	u32 i, near, best = 0;
 
-	for (i = first ? *first : 0; i; i = defs->d.v[i - 1].next) {
+	for (i = first && defs->d.n ? *first : 0; i; i = defs->d.v[i - 1].next) {
 		const struct definition *d = &defs->d.v[i - 1];
 
 		near = 1 + shared_folders(scan_path(s, e->file), scan_path(s, d->file));

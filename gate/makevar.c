@@ -228,10 +228,11 @@ static void expand_function(struct makevars *mv, struct buf *out, const char *s,
 		struct buf b = {0};
 
 		buf_add(&b, "", 0);
-		makevars_expand(mv, &b, arg[i], strlen(arg[i]), depth + 1);
+		/* make takes the blanks off the first argument only */
+		makevars_expand(mv, &b, i ? arg[i] : strip_left(arg[i]),
+				strlen(i ? arg[i] : strip_left(arg[i])), depth + 1);
 		full[i] = b.s;
 	}
-	full[0] = memmove(full[0], strip_left(full[0]), strlen(strip_left(full[0])) + 1);
 	apply_function(mv, out, name, full, n, arg[n - 1], depth);
 	for (i = 0; i < n; i++)
 		free(full[i]);

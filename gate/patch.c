@@ -429,17 +429,16 @@ static const char *to_line(const char *text, const char *end, u32 line)
 static const char *find_place(const struct hunk *h, const char *text, const char *from,
 			      const char *end, const char **after)
 {
-	const char *at = to_line(text, end, h->old_start), *nl;
+	const char *at = to_line(text, end, h->old_start);
 
+	if (!at || !from)
+		return NULL;
 	if (at >= from && (*after = matches(h, at, end)))
 		return at;
-	for (at = from; at < end; at = nl + 1) {
+	for (at = from; at < end; at = to_line(at, end, 2)) {
 		*after = matches(h, at, end);
 		if (*after)
 			return at;
-		nl = memchr(at, '\n', end - at);
-		if (!nl)
-			break;
 	}
 	return NULL;
 }

@@ -148,7 +148,8 @@ static void extract(struct scan *s, bool headers)
 
 static void build_templates(struct scan *s)
 {
-	const struct facts **headers = xmalloc((s->tree->files.n + 1) * sizeof(*headers));
+	const struct facts **headers =
+		xcalloc(s->tree->files.n + 1, sizeof(const struct facts *));
 	size_t i, n = 0;
 
 	for (i = 0; i < s->tree->files.n; i++)

@@ -82,6 +82,9 @@ static const char *stage_file(struct series *s, struct stage *st, struct series_
 	struct buf out = {0};
 	const char *err = NULL;
 
+	if (!t.path)
+		return "it names no file";
+
 	if (f->old_path) {
 		t.before = current_text(st, f->old_path, &t.before_len);
 		if (!t.before)

@@ -105,18 +105,28 @@ static bool makes_target(const char *word)
 	return false;
 }
 
+/* What the word does to the depth of parentheses. */
+static int nesting(const char *word)
+{
+	if (!strcmp(word, "(") || !strcmp(word, "["))
+		return 1;
+	return !strcmp(word, ")") || !strcmp(word, "]") ? -1 : 0;
+}
+
 static void add_variable(struct targets *t, const char *name, const char *target)
 {
 	const u32 *at = map_find(&t->vars, hash_str(name));
+	const struct strings *list;
 	size_t i;
 
-	if (!at || !*at)
+	if (!at || !*at || *at > t->lists.n || !t->lists.v)
 		return;
-	for (i = 0; i < t->lists.v[*at - 1].n; i++) {
+	list = &t->lists.v[*at - 1];
+	for (i = 0; i < list->n; i++) {
 		const char *dir = t->dir;
 
 		t->dir = "";
-		add_path(t, t->lists.v[*at - 1].v[i], target);
+		add_path(t, list->v[i], target);
 		t->dir = dir;
 	}
 }
@@ -127,11 +137,12 @@ static void meson_target(struct targets *t, const char **p, const char *end)
 	int depth = 0;
 
 	while (meson_token(p, end, word, sizeof(word))) {
-		if (strchr("([", word[0]) && !word[1])
-			depth++;
-		else if (strchr(")]", word[0]) && !word[1] && --depth <= 0)
+		depth += nesting(word);
+		if (depth <= 0 && nesting(word) < 0)
 			return;
-		else if (word[0] == '\'' && !*target)
+		if (nesting(word))
+			continue;
+		if (word[0] == '\'' && !*target)
 			strcpy(target, word + 1);
 		else if (word[0] == '\'' && is_source(word))
 			add_path(t, word + 1, target);
@@ -148,11 +159,12 @@ static void meson_assignment(struct targets *t, const char *name, const char **p
 	int depth = 0;
 
 	while (meson_token(p, end, word, sizeof(word))) {
-		if (strchr("([", word[0]) && !word[1])
-			depth++;
-		else if (strchr(")]", word[0]) && !word[1] && --depth <= 0)
+		depth += nesting(word);
+		if (depth <= 0 && nesting(word) < 0)
 			return;
-		else if (word[0] == '\'' && is_source(word))
+		if (nesting(word))
+			continue;
+		if (word[0] == '\'' && is_source(word))
 			vec_push(list, arena_printf(&t->arena, "%s%s%s", t->dir,
 						    *t->dir ? "/" : "", word + 1));
 		else if (!depth && strcmp(word, "files") != 0)

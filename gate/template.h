@@ -9,7 +9,9 @@
 void templates_build(struct templates *ts, const struct facts *const *headers, size_t n,
 		     const struct primitives *prims);
 void templates_free(struct templates *ts);
+/* Puts arguments into an encoded name; false if some part is unknown. */
 bool template_fill(struct buf *out, const char *recipe, char **argv, u32 argc);
+/* Splits encoded arguments; returns how many. */
 u32 split_args(char *args, char **argv);
 
 #endif
