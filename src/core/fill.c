@@ -5,12 +5,12 @@
  *	begin:   wait until the range is settled, note the log's head
  *	look:    arm the mappings, see what they are, choose a mode
  *	map:     the driver maps, with no lock held
- *	publish: under the lock, if nothing touched the range since; else undo and begin
- *again
+ *	publish: under the lock, if nothing touched the range since; else undo, begin again
  *
  * Armed first, looked at then: whatever changes after the look is noticed.
  */
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 #include <time.h>
 
@@ -299,16 +299,22 @@ static int map_in_mode(struct attempt *a, enum hmm_mode mode)
 	return err;
 }
 
+/* What the driver said of its last refusal is the reason, where it said something. */
 static int unreachable(struct attempt *a, int err)
 {
 	struct request *r = a->request;
+	const char *name = a->mapping.name;
+	char said[160];
 
+	snprintf(said, sizeof(said), "%s", err ? hmm_error() : "");
 	return core_error(err ? err : -EOPNOTSUPP,
 			  "device %s cannot reach [%#llx, %#llx) in the mapping %s: %s",
 			  r->mirror->device->driver->name, (unsigned long long)r->ptr,
-			  (unsigned long long)r->end, a->mapping.name,
-			  a->why ? a->why
-				 : "the driver refuses this memory in each of its modes");
+			  (unsigned long long)r->end, *name ? name : "[anonymous]",
+			  *said    ? said
+			  : a->why ? a->why
+			  : err    ? strerror(-err)
+				   : "the driver refuses this memory in each of its modes");
 }
 
 /* Staging maps nothing here. -EAGAIN: only a removal that is not over stands in the way. */
@@ -318,6 +324,8 @@ static int map_best(struct attempt *a)
 	int last = 0;
 
 	a->passed_over = a->waiting = false;
+	if (self.error)
+		*self.error = 0; /* what is said from here on is the driver's */
 	for (unsigned int i = 0; i < driver->nr_modes; i++) {
 		enum hmm_mode mode = driver->modes[i];
 
@@ -337,7 +345,7 @@ static int map_best(struct attempt *a)
 			return 0;
 		last = err == -EOPNOTSUPP ? last : err;
 		if (err != -EOPNOTSUPP && err != -ENOMEM && err != -ENOSPC)
-			return err;
+			return *hmm_error() ? err : unreachable(a, err);
 	}
 	if (a->waiting && !last)
 		return -EAGAIN;

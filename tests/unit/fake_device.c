@@ -63,7 +63,7 @@ static int take(struct fake_device *d, struct hmm_mapping *m)
 	int err = 0;
 
 	if (!e)
-		return -ENOSPC;
+		return hmm_device_error(-ENOSPC, "the fake table is full");
 	/* Y4: nobody names the key any more. */
 	CHECK(!atomic_load(&e->operations));
 	if (m->mode == HMM_MODE_PIN)
