@@ -11,7 +11,6 @@
  */
 #include <errno.h>
 #include <stdio.h>
-#include <string.h>
 #include <time.h>
 
 #include "core/core.h"
@@ -307,13 +306,14 @@ static int unreachable(struct attempt *a, int err)
 	char said[160];
 
 	snprintf(said, sizeof(said), "%s", err ? hmm_error() : "");
+	if (err && !*said && !a->why)
+		snprintf(said, sizeof(said), "its driver failed with errno %d", -err);
 	return core_error(err ? err : -EOPNOTSUPP,
 			  "device %s cannot reach [%#llx, %#llx) in the mapping %s: %s",
 			  r->mirror->device->driver->name, (unsigned long long)r->ptr,
 			  (unsigned long long)r->end, *name ? name : "[anonymous]",
 			  *said    ? said
 			  : a->why ? a->why
-			  : err    ? strerror(-err)
 				   : "the driver refuses this memory in each of its modes");
 }
 
