@@ -64,9 +64,10 @@ struct hmm_driver_ops {
 	void (*revoke)(struct hmm_device *device, struct hmm_mapping *mapping);
 
 	/*
-	 * Give back what map took; on the library's worker thread, or in the thread whose
-	 * map lost a race. NULL where map takes nothing: the mapping is then recycled
-	 * without waking the worker.
+	 * Give back what map took; on the library's worker thread, in a thread of the
+	 * application that waits for it (one that needs room, hmm_quiesce,
+	 * hmm_mirror_destroy), or in the one whose map lost a race. NULL where map takes
+	 * nothing: the mapping is then recycled without waking the worker.
 	 */
 	void (*release)(struct hmm_device *device, struct hmm_mapping *mapping);
 };

@@ -118,7 +118,8 @@ void change_seen(struct hmm *hmm, uint64_t start, uint64_t end);
  * Changes that the calling thread is about to make (interposed calls, hmm_invalidate):
  * between begin and end nobody gets a translation of the range. On return from begin
  * every device is off it. begin cannot fail. *change lives on the caller's stack.
- * They may not nest in one thread: core_busy() tells (a signal handler inside a call).
+ * One thread may have several at a time (mremap has two), but none may begin in a signal
+ * handler that interrupted the core: core_busy() tells.
  */
 struct change {
 	uint64_t start, end;
