@@ -197,6 +197,13 @@ static ssize_t fault(struct hmm_ref *ref, uint64_t addr, size_t len,
 	/* No memory behind a valid translation: that is so. Else it was the change. */
 	if (n == -EFAULT && !hmm_translation_valid(mirror, &t))
 		n = -EAGAIN;
+	else if (n == -EFAULT)
+		hmm_device_error((int)n,
+				 "the reference device cannot %s [%#llx, %#llx): the "
+				 "mapping is there, its memory is not",
+				 access->what == REF_READ ? "read" : "write",
+				 (unsigned long long)addr,
+				 (unsigned long long)(addr + len));
 	err = hmm_translation_put(mirror, &t);
 	return err ? err : n;
 }
