@@ -240,7 +240,10 @@ static bool mode_possible(struct attempt *a, enum hmm_mode mode)
 
 	if (!(mirror->modes & 1u << mode))
 		return false;
-	if (mode == HMM_MODE_FAULT || mode == HMM_MODE_PIN) {
+	/* What faults by itself holds no page: any that has pages will do. */
+	if (mode == HMM_MODE_FAULT && a->special)
+		return false;
+	if (mode == HMM_MODE_PIN) {
 		if (a->special || !a->pinnable)
 			return false;
 		if (max && a->end - a->start > max) {

@@ -246,6 +246,25 @@ static void mode_choice(void)
 	down();
 }
 
+/* A device that faults by itself holds no page, so nothing has to be pinnable for it. */
+static void fault_takes_what_cannot_be_pinned(void)
+{
+	static const int modes[] = {HMM_MODE_FAULT, HMM_MODE_PIN, HMM_MODE_STAGE, -1};
+
+	up(modes, NULL);
+	fake_map(&fake, 0, 1, HMM_READ | HMM_WRITE, false);
+	fake_map(&fake, 2, 1, HMM_READ | HMM_WRITE, true);
+	fake_map(&fake, 4, 1, HMM_READ | HMM_WRITE, false);
+	fake.pages[4].special = true;
+	mode_is(0, HMM_MODE_FAULT);
+	mode_is(2, HMM_MODE_FAULT);
+	mode_is(4, HMM_MODE_STAGE); /* I/O memory has no pages to fault in */
+	dev.refuse[HMM_MODE_FAULT] = -EOPNOTSUPP;
+	fake_tell(&fake, CHANGE_GONE, 0, 1);
+	mode_is(0, HMM_MODE_STAGE); /* never by pinning it */
+	down();
+}
+
 static void no_mode_left(void)
 {
 	up(only_pin, NULL);
@@ -497,6 +516,7 @@ int main(void)
 	RUN(errors);
 	RUN(protection);
 	RUN(mode_choice);
+	RUN(fault_takes_what_cannot_be_pinned);
 	RUN(no_mode_left);
 	RUN(unwatched_is_not_cached);
 	RUN(granule);
