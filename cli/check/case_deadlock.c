@@ -175,8 +175,8 @@ static void leave_victim(struct worker *w, uint32_t dice)
 
 static void load_library(struct worker *w)
 {
-	static uint8_t base[16 * CHECK_PAGE];
-	struct check_region r = {.base = base, .len = sizeof(base), .fd = -1};
+	static uint8_t base[CHECK_PAGES * CHECK_PAGE_MAX];
+	struct check_region r = {.base = base, .len = CHECK_PAGES * CHECK_PAGE, .fd = -1};
 
 	w->step = "dlopen";
 	if (make_library(&r))

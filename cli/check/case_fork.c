@@ -108,7 +108,7 @@ static __attribute__((noreturn)) void child(struct check_run *run, uint8_t *at, 
 
 static int parent(struct check_run *run, uint8_t *at, pid_t pid, int go)
 {
-	uint8_t data[LEN];
+	uint8_t data[8 * CHECK_PAGE_MAX];
 	int status = -1;
 
 	/* While the child looks at its copy, the device writes the parent's. */

@@ -116,7 +116,7 @@ static bool all_of(const uint8_t *at, size_t len, uint8_t byte)
 static int write_over(struct check_run *run, uint8_t *at, uint8_t *others)
 {
 	const struct hmm_check_device *table = run->env->dev->table;
-	static uint8_t data[LEN];
+	static uint8_t data[4 * CHECK_PAGE_MAX];
 	void *operation;
 	int err;
 
@@ -155,7 +155,7 @@ static int write_over(struct check_run *run, uint8_t *at, uint8_t *others)
 static int read_over(struct check_run *run, uint8_t *at)
 {
 	const struct hmm_check_device *table = run->env->dev->table;
-	static uint8_t out[LEN];
+	static uint8_t out[4 * CHECK_PAGE_MAX];
 	void *operation;
 	int err;
 

@@ -83,20 +83,21 @@ static int cross(struct check_run *run, uint8_t *border, int left, int right)
 {
 	bool whole = left != SIDE_HOLE && right != SIDE_HOLE;
 	bool writable = whole && left != SIDE_RO && right != SIDE_RO;
-	uint8_t got[CHECK_PAGE + 40], *at = border - 20;
+	uint8_t got[CHECK_PAGE_MAX + 40], *at = border - 20;
+	size_t len = CHECK_PAGE + 40;
 	char where[64];
 	int rc;
 
 	snprintf(where, sizeof(where), "%s beside %s", side_names[left], side_names[right]);
 	if (writable)
-		return case_both_ways(run, at, sizeof(got), where);
-	rc = case_read(run, at, got, sizeof(got));
-	if (whole && (rc || memcmp(got, at, sizeof(got))))
+		return case_both_ways(run, at, len, where);
+	rc = case_read(run, at, got, len);
+	if (whole && (rc || memcmp(got, at, len)))
 		return check_fail(run, "%s: device read: %d", where, rc);
 	if (!whole && rc != -EFAULT && rc != -EACCES)
 		return check_stale(run, "%s: device read gave %d", where, rc);
-	memset(got, 0x99, sizeof(got));
-	rc = case_write(run, at, got, sizeof(got));
+	memset(got, 0x99, len);
+	rc = case_write(run, at, got, len);
 	if (rc != -EFAULT && rc != -EACCES)
 		return check_stale(run, "%s: device write gave %d", where, rc);
 	if (right == SIDE_RO && border[0] != 0x40 + SIDE_RO)

@@ -10,6 +10,7 @@
 #include "suite.h"
 #include "kinds.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -19,7 +20,7 @@
 #define V_WRITE    4u /* the first use after the change is a write */
 #define VARIANTS   8u
 
-#define MAX_LEN (2 * CHECK_HUGE)
+#define MAX_LEN CHECK_MAX_LEN
 #define PROBES  9
 
 struct probe {
@@ -161,7 +162,7 @@ int check_region_open(struct check_run *run, const struct check_kind *kind)
 
 	if (!shadow) {
 		shadow = mmap(NULL, 3 * MAX_LEN, PROT_READ | PROT_WRITE,
-			      MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+			      MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 		base = shadow + MAX_LEN;
 		buf = base + MAX_LEN;
 	}
@@ -173,6 +174,8 @@ int check_region_open(struct check_run *run, const struct check_kind *kind)
 	r->base = base;
 	r->fd = -1;
 	run->buf = buf;
+	if (kind->missing)
+		return region_reason(r, -EOPNOTSUPP, "%s", kind->missing);
 	return kind->make(r);
 }
 
@@ -211,6 +214,16 @@ static bool repeats(const struct check_change *change, unsigned int variant)
 	return (variant & V_STRAIGHT) && (!change->again || (change->flags & C_STRAIGHT));
 }
 
+/* Of the variants that there are, the first and the one that differs most from it. */
+static bool skip_for_brevity(const struct check_change *change, unsigned int variant)
+{
+	unsigned int last = VARIANTS - 1;
+
+	while (repeats(change, last))
+		last--;
+	return check_options.brief && variant && variant != last;
+}
+
 void check_cell_run(struct check_env *env, const struct check_cell *cell)
 {
 	const struct check_change *change = &check_changes[cell->change];
@@ -220,7 +233,7 @@ void check_cell_run(struct check_env *env, const struct check_cell *cell)
 	for (unsigned int variant = 0; variant < VARIANTS; variant++) {
 		struct check_run run = {0};
 
-		if (repeats(change, variant))
+		if (repeats(change, variant) || skip_for_brevity(change, variant))
 			continue;
 		for (int attempt = 0; attempt < 3; attempt++) {
 			run = (struct check_run){

@@ -8,6 +8,7 @@
 #include "suite.h"
 
 #include "../cli.h"
+#include "../place.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -28,6 +29,9 @@ enum option_key {
 	OPT_DEADLOCK,
 	OPT_TIMEOUT,
 	OPT_DIR,
+	OPT_DAX,
+	OPT_DEVDAX,
+	OPT_BRIEF,
 	OPT_NO_PERF,
 	OPT_JSON,
 	OPT_LIST,
@@ -60,6 +64,16 @@ static const struct argp_option argp_options[] = {
 	 "a cell that makes no progress for so many seconds has hung (60)", 0},
 	{"dir", OPT_DIR, "DIR", 0, "make files here (default: TMPDIR, else /var/tmp, /tmp)",
 	 0},
+	{"dax", OPT_DAX, "DIR", 0,
+	 "check persistent memory in files here, too; may be given again (default: "
+	 "HMM_DAX_EXT4, HMM_DAX_XFS)",
+	 0},
+	{"devdax", OPT_DEVDAX, "NODE", 0,
+	 "check a device-DAX node, too; WHAT IT HOLDS IS OVERWRITTEN (default: "
+	 "HMM_DEV_DAX)",
+	 0},
+	{"brief", OPT_BRIEF, NULL, 0,
+	 "run each cell in two of its eight variants: for slow machines", 0},
 	{"json", OPT_JSON, NULL, 0, "print the result as JSON", 0},
 	{"list", OPT_LIST, NULL, 0,
 	 "run nothing; print what proves what, as docs/contract.md has it", 0},
@@ -93,6 +107,15 @@ static void load_driver(struct argp_state *state, const char *file)
 	char error[512];
 
 	if (check_device_load(file, error, sizeof(error)))
+		argp_error(state, "%s", error);
+}
+
+static void add_place(struct argp_state *state, int key, const char *arg)
+{
+	char error[512];
+
+	if (key == OPT_DAX ? place_add_dax(arg, error, sizeof(error))
+			   : place_set_device(arg, error, sizeof(error)))
 		argp_error(state, "%s", error);
 }
 
@@ -131,6 +154,13 @@ static error_t parse_option(int key, char *arg, struct argp_state *state)
 	case OPT_DEADLOCK:
 	case OPT_TIMEOUT:
 		take_number(state, key, arg);
+		return 0;
+	case OPT_DAX:
+	case OPT_DEVDAX:
+		add_place(state, key, arg);
+		return 0;
+	case OPT_BRIEF:
+		check_options.brief = true;
 		return 0;
 	case OPT_NO_PERF:
 		check_options.no_perf = true;
@@ -176,7 +206,9 @@ static int run_plan(void)
 	}
 	if (!err)
 		err = check_run_all(&plan);
-	if (err) {
+	if (err == -EINTR) {
+		cli_error("interrupted: this is what was run so far");
+	} else if (err) {
 		cli_error("the suite could not be run: %s", strerror(-err));
 		return CLI_FAILED;
 	}
@@ -189,12 +221,20 @@ static int run_plan(void)
 
 int cmd_check(int argc, char **argv)
 {
+	char error[512];
+
 	check_devices_init();
 	if (argp_parse(&argp, argc, argv, 0, NULL, NULL))
 		return CLI_USAGE;
 	if (check_options.list) {
+		check_kinds_init();
 		check_report_list();
 		return CLI_OK;
 	}
+	if (places_from_environment(error, sizeof(error))) {
+		cli_error("%s", error);
+		return CLI_USAGE;
+	}
+	check_kinds_init();
 	return run_plan();
 }

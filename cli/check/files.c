@@ -6,12 +6,16 @@
  * by another process), by SysV's calls, and by fork.
  */
 #include "changes.h"
+#include "kinds.h"
 
 #include <errno.h>
+#include <linux/fs.h>
 #include <signal.h>
 #include <spawn.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/ipc.h>
 #include <sys/mman.h>
 #include <sys/shm.h>
@@ -182,6 +186,127 @@ int apply_punch(struct check_run *run)
 	/* Private copies of pages stay: every page of a writable region is one. */
 	if ((traits & T_SHARED) || !(traits & T_WRITE))
 		model_zero(run, run->lo, run->hi);
+	return 0;
+}
+
+/* The name that the file gets: beside where it lies. */
+static int name_of(struct check_run *run, char *out, size_t size)
+{
+	char link[64], path[4000];
+	ssize_t n;
+
+	snprintf(link, sizeof(link), "/proc/self/fd/%d", run->r.fd);
+	n = readlink(link, path, sizeof(path) - 1);
+	if (n <= 0)
+		return -1;
+	path[n] = 0;
+	*strrchr(path, '/') = 0;
+	snprintf(out, size, "%s/hmm-check.%d", path, (int)getpid());
+	return 0;
+}
+
+int apply_unlink(struct check_run *run)
+{
+	char link[64], name[4096];
+
+	if (name_of(run, name, sizeof(name)))
+		return call_failed(run, "readlink");
+	snprintf(link, sizeof(link), "/proc/self/fd/%d", run->r.fd);
+	if (linkat(AT_FDCWD, link, AT_FDCWD, name, AT_SYMLINK_FOLLOW))
+		return check_skip(run,
+				  "the file system gives no name to a file without: %s",
+				  strerror(errno));
+	run->data = strdup(name);
+	return 0;
+}
+
+int again_unlink(struct check_run *run)
+{
+	int rc = unlink(run->data);
+
+	free(run->data);
+	run->data = NULL;
+	return rc ? call_failed(run, "unlink") : 0;
+}
+
+/* What a clone keeps while the file goes on. */
+struct clone {
+	int fd;
+	uint8_t then[];
+};
+
+static int cannot_clone(struct check_run *run)
+{
+	if (errno == ENOTTY || errno == EXDEV)
+		errno = EOPNOTSUPP;
+	return call_failed(run, "FICLONE");
+}
+
+int apply_reflink(struct check_run *run)
+{
+	struct clone *clone = calloc(1, sizeof(*clone) + 2 * run->r.len);
+
+	if (!clone)
+		return check_fail(run, "no memory");
+	run->data = clone;
+	clone->fd = check_open_backing(run->r.kind);
+	if (clone->fd < 0 || ioctl(clone->fd, FICLONE, run->r.fd))
+		return cannot_clone(run);
+	if (pread(clone->fd, clone->then, run->r.len, 0) != (ssize_t)run->r.len)
+		return check_fail(run, "the clone cannot be read: %s", strerror(errno));
+	if ((run->r.kind->traits & T_SHARED) &&
+	    memcmp(clone->then, run->r.shadow, run->r.len))
+		return check_stale(run, "the clone does not have what was written before");
+	return 0;
+}
+
+/* The device and the CPU have written since. */
+int again_reflink(struct check_run *run)
+{
+	struct clone *clone = run->data;
+	uint8_t *now = clone->then + run->r.len;
+
+	if (pread(clone->fd, now, run->r.len, 0) != (ssize_t)run->r.len)
+		return check_fail(run, "the clone cannot be read: %s", strerror(errno));
+	if (memcmp(now, clone->then, run->r.len))
+		return check_stale(run, "a write to the file is in its clone");
+	return 0;
+}
+
+void done_reflink(struct check_run *run)
+{
+	struct clone *clone = run->data;
+
+	if (clone && clone->fd >= 0)
+		close(clone->fd);
+	free(clone);
+}
+
+int apply_reflink_onto(struct check_run *run)
+{
+	unsigned int traits = run->r.kind->traits;
+	bool seen = (traits & T_SHARED) || !(traits & T_WRITE);
+	int fd = check_open_backing(run->r.kind);
+	struct file_clone_range range = {
+		.src_fd = fd, .src_length = LEN(run), .dest_offset = run->lo};
+	uint8_t *data = run->buf;
+	int rc;
+
+	if (fd < 0)
+		return call_failed(run, "a file to clone");
+	model_fill(data, run->lo, LEN(run), model_next());
+	rc = pwrite(fd, data, LEN(run), 0) == (ssize_t)LEN(run) ? 0 : -1;
+	if (!rc)
+		rc = ioctl(run->r.fd, FICLONERANGE, &range);
+	rc = rc ? cannot_clone(run) : 0;
+	close(fd);
+	if (rc)
+		return rc;
+	if (run->r.base)
+		memcpy(run->r.base + run->lo, data, LEN(run));
+	/* Private copies of pages stay. */
+	if (seen)
+		memcpy(run->r.shadow + run->lo, data, LEN(run));
 	return 0;
 }
 

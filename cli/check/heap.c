@@ -19,8 +19,10 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#define REGION  (16 * CHECK_PAGE)
-#define ALIGNED __attribute__((aligned(4096)))
+#define REGION  (CHECK_PAGES * CHECK_PAGE_MAX)
+#define ALIGNED __attribute__((aligned(CHECK_PAGE_MAX)))
+
+#define HEAP_MAX (4 * REGION) /* larger blocks have a mapping of their own */
 
 static uint8_t *page_up(void *p)
 {
@@ -43,7 +45,7 @@ static int make_malloc(struct check_region *r, size_t len)
 /* Is there nothing between the block and the heap's top? */
 static bool at_top(void *p)
 {
-	uint8_t *next = malloc(200 * 1024);
+	uint8_t *next = malloc(HEAP_MAX - 56 * 1024);
 	bool top = (uint8_t *)p + malloc_usable_size(p) + sizeof(size_t) == next;
 
 	free(next);
@@ -62,7 +64,7 @@ int make_heap(struct check_region *r)
 	int err;
 
 	/* Below libc's threshold, so that it comes from the brk heap. */
-	mallopt(M_MMAP_THRESHOLD, 256 * 1024);
+	mallopt(M_MMAP_THRESHOLD, HEAP_MAX);
 	mallopt(M_TRIM_THRESHOLD, 128 * 1024);
 	err = make_malloc(r, len);
 	while (!err && nr < 64 && !at_top(r->handle)) {
@@ -76,8 +78,8 @@ int make_heap(struct check_region *r)
 
 int make_large(struct check_region *r)
 {
-	mallopt(M_MMAP_THRESHOLD, 256 * 1024);
-	return make_malloc(r, 1 << 20);
+	mallopt(M_MMAP_THRESHOLD, HEAP_MAX);
+	return make_malloc(r, 4 * HEAP_MAX);
 }
 
 void unmake_heap(struct check_region *r)
@@ -166,7 +168,7 @@ struct parked {
 static void *park(void *arg)
 {
 	struct parked *parked = arg;
-	uint8_t buffer[REGION + CHECK_PAGE];
+	uint8_t buffer[REGION + CHECK_PAGE_MAX];
 
 	__asm__ volatile("" : : "r"(buffer) : "memory");
 	parked->addr = page_up(buffer);
@@ -211,7 +213,7 @@ int make_thread_big(struct check_region *r)
 
 int make_thread_small(struct check_region *r)
 {
-	return make_thread(r, (size_t)512 << 10);
+	return make_thread(r, 8 * (size_t)REGION);
 }
 
 void thread_stack_end(struct check_region *r)
@@ -247,12 +249,12 @@ struct tiny_library {
 	Elf64_Dyn dyn[6];
 	Elf64_Sym symbol;
 	char strings[8];
-	uint8_t rest[CHECK_PAGE];
+	uint8_t rest[CHECK_PAGE_MAX];
 };
 
 static void fill_tables(struct tiny_library *lib)
 {
-	size_t all = CHECK_PAGE + REGION;
+	size_t all = CHECK_PAGE + CHECK_PAGES * CHECK_PAGE;
 
 	memcpy(lib->header.e_ident, ELFMAG, SELFMAG);
 	lib->header.e_ident[EI_CLASS] = ELFCLASS64;
@@ -294,7 +296,8 @@ static int write_library(const uint8_t *data)
 	if (lib && fd >= 0) {
 		fill_tables(lib);
 		done = write(fd, lib, CHECK_PAGE) == (ssize_t)CHECK_PAGE &&
-		       write(fd, data, REGION) == (ssize_t)REGION;
+		       write(fd, data, CHECK_PAGES * CHECK_PAGE) ==
+			       (ssize_t)(CHECK_PAGES * CHECK_PAGE);
 	}
 	free(lib);
 	if (done || fd < 0)

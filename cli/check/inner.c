@@ -110,7 +110,7 @@ int apply_brk_trim(struct check_run *run)
 {
 	struct check_region *r = &run->r;
 	uint8_t *top = sbrk(0);
-	void *more = malloc(200 * 1024);
+	void *more = malloc((size_t)CHECK_PAGES * CHECK_PAGE_MAX * 4 - 56 * 1024);
 
 	free(more);
 	free(r->handle);

@@ -8,6 +8,8 @@
 #include "suite.h"
 #include "kinds.h"
 
+#include "../place.h"
+
 #include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -18,9 +20,38 @@
 #include <sys/shm.h>
 #include <unistd.h>
 
+#ifndef MAP_SYNC
+#include <linux/mman.h>
+#endif
+
 #ifndef MADV_COLLAPSE
 #define MADV_COLLAPSE 25
 #endif
+
+size_t check_page = 4096, check_huge = (size_t)2 << 20, check_hugetlb = (size_t)2 << 20;
+
+static size_t read_size(const char *path, const char *format, size_t unit, size_t otherwise)
+{
+	char line[128];
+	FILE *file = fopen(path, "re");
+	unsigned long value = 0;
+
+	while (file && !value && fgets(line, sizeof(line), file))
+		(void)sscanf(line, format, &value);
+	if (file)
+		fclose(file);
+	return value ? value * unit : otherwise;
+}
+
+static void check_sizes_init(void)
+{
+	check_page = (size_t)sysconf(_SC_PAGESIZE);
+	/* A level of the page table: entries of 8 bytes. */
+	check_huge = read_size("/sys/kernel/mm/transparent_hugepage/hpage_pmd_size", "%lu",
+			       1, check_page * (check_page / 8));
+	check_hugetlb =
+		read_size("/proc/meminfo", "Hugepagesize: %lu kB", 1024, check_huge);
+}
 
 /*
  * Far below where the kernel puts mappings of its own accord: an address that the suite
@@ -29,9 +60,10 @@
 uint8_t *check_zone(size_t len)
 {
 	static uintptr_t next = 0x200000000000;
-	uintptr_t at = next;
+	size_t unit = check_huge > check_hugetlb ? check_huge : check_hugetlb;
+	uintptr_t at = (next + unit - 1) / unit * unit;
 
-	next += (len / CHECK_HUGE + 3) * CHECK_HUGE;
+	next = at + (len / unit + 3) * unit;
 	return (uint8_t *)at;
 }
 
@@ -48,21 +80,19 @@ int region_reason(struct check_region *r, int err, const char *format, ...)
 /* ---- descriptors ------------------------------------------------------------------- */
 
 /* A file without a name, in the first directory that takes one. */
-static int open_file(void)
+static int open_file(const char *dir)
 {
-	const char *dirs[] = {getenv("HMM_CHECK_DIR"), getenv("TMPDIR"), "/var/tmp",
+	const char *dirs[] = {dir, getenv("HMM_CHECK_DIR"), getenv("TMPDIR"), "/var/tmp",
 			      "/tmp"};
-	char path[256];
 	int fd = -1;
 
 	for (size_t i = 0; fd < 0 && i < sizeof(dirs) / sizeof(dirs[0]); i++) {
 		if (!dirs[i] || !*dirs[i])
 			continue;
-		snprintf(path, sizeof(path), "%s/hmm-check.XXXXXX", dirs[i]);
-		fd = mkostemp(path, O_CLOEXEC);
-		if (fd >= 0)
-			unlink(path);
-		if (i == 0)
+		fd = place_open(dirs[i]);
+		if (fd < 0)
+			errno = -fd;
+		if (i < 2)
 			break; /* asked for: no other will do */
 	}
 	return fd;
@@ -80,19 +110,23 @@ static int open_shm(void)
 	return fd;
 }
 
-static int open_backing(const struct check_kind *kind)
+int check_open_backing(const struct check_kind *kind)
 {
 	if (kind->traits & T_FILE)
-		return open_file();
+		return open_file(kind->dir);
 	if (!strcmp(kind->name, "shm"))
 		return open_shm();
 	return memfd_create("hmm-check", MFD_CLOEXEC);
 }
 
-static int fill_backing(int fd, size_t len, const uint8_t *data)
+/* Huge pages take blocks that lie together, sparse files have none. */
+static int fill_backing(const struct check_kind *kind, int fd, size_t len,
+			const uint8_t *data)
 {
-	size_t done = 0;
+	size_t done = kind->traits & T_SPARSE ? len : 0;
 
+	if (kind->traits & T_HUGE && fallocate(fd, 0, 0, (off_t)len))
+		return -errno;
 	if (ftruncate(fd, (off_t)len))
 		return -errno;
 	while (done < len) {
@@ -116,19 +150,26 @@ static int mapping_fd(const struct check_kind *kind, int fd)
 	return open(path, O_RDONLY | O_CLOEXEC);
 }
 
-static int map_fd(struct check_region *r, const struct check_calls *calls, uint8_t *at,
-		  size_t len, int flags, const uint8_t *data)
+static int share_flags(unsigned int traits)
+{
+	if (traits & T_SYNC)
+		return MAP_SHARED_VALIDATE | MAP_SYNC;
+	return traits & T_SHARED ? MAP_SHARED : MAP_PRIVATE;
+}
+
+int map_fd(struct check_region *r, const struct check_calls *calls, uint8_t *at, size_t len,
+	   int flags, const uint8_t *data)
 {
 	unsigned int traits = r->kind->traits;
-	int share = traits & T_SHARED ? MAP_SHARED : MAP_PRIVATE;
+	int share = share_flags(traits);
 	int prot = traits & T_WRITE ? PROT_READ | PROT_WRITE : PROT_READ;
-	int fd = open_backing(r->kind);
+	int fd = check_open_backing(r->kind);
 	int view, err;
 	void *p;
 
 	if (fd < 0)
 		return -errno;
-	err = fill_backing(fd, len, data);
+	err = fill_backing(r->kind, fd, len, data);
 	view = err ? -1 : mapping_fd(r->kind, fd);
 	if (!err && view < 0)
 		err = -errno;
@@ -219,7 +260,7 @@ static int map_sysv(struct check_region *r, const struct check_calls *calls, uin
 /* ---- making one -------------------------------------------------------------------------
  */
 
-static int make_own(struct check_region *r)
+int make_own(struct check_region *r)
 {
 	int err;
 
@@ -239,7 +280,7 @@ static int make_own(struct check_region *r)
 	return 0;
 }
 
-static void unmake_own(struct check_region *r)
+void unmake_own(struct check_region *r)
 {
 	munmap(r->addr, r->len);
 	if (r->fd >= 0)
@@ -344,17 +385,17 @@ void check_huge_give_back(void)
 /* ---- the table
  * ---------------------------------------------------------------------------- */
 
-#define SMALL (16 * CHECK_PAGE), CHECK_PAGE
+#define SMALL 0, 0
 
-const struct check_kind check_kinds[] = {
+static const struct check_kind everywhere[] = {
 	{"anon", "private anonymous", T_OWN | T_ANON | T_WRITE, SMALL, make_own, unmake_own,
 	 map_anon},
 	{"anon-ro", "private anonymous, read-only", T_OWN | T_ANON, SMALL, make_own,
 	 unmake_own, map_anon_ro},
-	{"thp", "transparent huge pages", T_OWN | T_ANON | T_WRITE | T_THP, 2 * CHECK_HUGE,
-	 CHECK_PAGE, make_thp, unmake_own, map_thp},
-	{"hugetlb", "MAP_HUGETLB, private", T_OWN | T_ANON | T_WRITE | T_HUGETLB,
-	 2 * CHECK_HUGE, CHECK_HUGE, make_hugetlb, unmake_own, map_hugetlb},
+	{"thp", "transparent huge pages", T_OWN | T_ANON | T_WRITE | T_THP, 0, 0, make_thp,
+	 unmake_own, map_thp},
+	{"hugetlb", "MAP_HUGETLB, private", T_OWN | T_ANON | T_WRITE | T_HUGETLB, 0, 0,
+	 make_hugetlb, unmake_own, map_hugetlb},
 	{"anon-shared", "anonymous, MAP_SHARED", T_OWN | T_SHARED | T_SHMEM | T_WRITE,
 	 SMALL, make_own, unmake_own, map_anon},
 	{"shm", "shm_open", T_OWN | T_SHARED | T_SHMEM | T_FD | T_WRITE, SMALL, make_own,
@@ -391,4 +432,43 @@ const struct check_kind check_kinds[] = {
 	{"library", ".data of a library that dlopen brought", T_LIBRARY | T_WRITE, SMALL,
 	 make_library, unmake_library, NULL},
 };
-const unsigned int check_nr_kinds = sizeof(check_kinds) / sizeof(check_kinds[0]);
+
+struct check_kind check_kinds[CHECK_MAX_KINDS];
+unsigned int check_nr_kinds;
+
+static void set_size(struct check_kind *kind)
+{
+	size_t huge = kind->traits & T_HUGETLB ? check_hugetlb : check_huge;
+
+	kind->page = CHECK_PAGE;
+	kind->len = CHECK_PAGES * CHECK_PAGE;
+	if (kind->traits & (T_HUGETLB | T_DEVICE))
+		kind->page = huge;
+	if (kind->traits & (T_HUGETLB | T_DEVICE | T_THP | T_HUGE))
+		kind->len = 2 * huge;
+	if (kind->len > CHECK_MAX_LEN && !kind->missing)
+		kind->missing = "huge pages of this machine are larger than the suite's "
+				"regions";
+}
+
+struct check_kind *check_kind_add(const struct check_kind *kind)
+{
+	struct check_kind *to = &check_kinds[check_nr_kinds];
+
+	if (check_nr_kinds == CHECK_MAX_KINDS)
+		return NULL;
+	*to = *kind;
+	check_nr_kinds++;
+	return to;
+}
+
+void check_kinds_init(void)
+{
+	check_nr_kinds = 0;
+	check_sizes_init();
+	for (size_t i = 0; i < sizeof(everywhere) / sizeof(everywhere[0]); i++)
+		check_kind_add(&everywhere[i]);
+	check_dax_kinds();
+	for (unsigned int k = 0; k < check_nr_kinds; k++)
+		set_size(&check_kinds[k]);
+}

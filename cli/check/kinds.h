@@ -27,6 +27,15 @@ void thread_stack_end(struct check_region *r); /* the thread ends and is joined 
 
 extern uint8_t *check_main_stack; /* SMALL bytes of the main thread's stack */
 
+/* kinds.c, for dax.c */
+int check_open_backing(const struct check_kind *kind);
+int make_own(struct check_region *r);
+void unmake_own(struct check_region *r);
+int map_fd(struct check_region *r, const struct check_calls *calls, uint8_t *at, size_t len,
+	   int flags, const uint8_t *data);
+struct check_kind *check_kind_add(const struct check_kind *kind);
+void check_dax_kinds(void); /* adds those of every place */
+
 void check_huge_reserve(void);
 void check_huge_give_back(void);
 

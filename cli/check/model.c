@@ -295,7 +295,7 @@ static int settle_refused(struct check_run *run, size_t offset, size_t len)
 	for (size_t at = offset; at < end;) {
 		size_t stop = (at / CHECK_PAGE + 1) * CHECK_PAGE;
 		enum page_state state = r->state[at / CHECK_PAGE];
-		uint8_t now[CHECK_PAGE];
+		uint8_t now[CHECK_PAGE_MAX];
 
 		stop = stop < end ? stop : end;
 		if (state == PAGE_RW || state == PAGE_ANY) {
@@ -366,7 +366,7 @@ static int verify_page(struct check_run *run, size_t page)
 {
 	struct check_region *r = &run->r;
 	size_t offset = page * CHECK_PAGE;
-	uint8_t now[CHECK_PAGE];
+	uint8_t now[CHECK_PAGE_MAX];
 	int signal = guarded_read(now, r->addr + offset, CHECK_PAGE);
 	int want = r->state[page] == PAGE_SEGV  ? SIGSEGV
 		   : r->state[page] == PAGE_BUS ? SIGBUS

@@ -41,16 +41,19 @@ unsigned int limit_of(const struct check_env *env, const struct check_change *ch
 /* ---- what was asked for
  * ------------------------------------------------------------------ */
 
-/* Is @name one of the words of @list ("a,b,c")? NULL: everything is. */
+/* Is @name one of the words of @list ("a,b,c")? NULL: everything is. What comes after a
+ * colon in a name need not be said. */
 static bool wanted(const char *list, const char *name)
 {
-	size_t len = strlen(name);
+	size_t len = strlen(name), kind = strcspn(name, ":");
 
 	if (!list || !strcmp(list, "all"))
 		return true;
 	for (const char *at = list; at; at = strchr(at, ',')) {
 		at += *at == ',';
 		if (!strncmp(at, name, len) && (!at[len] || at[len] == ','))
+			return true;
+		if (!strncmp(at, name, kind) && (!at[kind] || at[kind] == ','))
 			return true;
 	}
 	return false;
@@ -73,14 +76,17 @@ static void add_change(struct check_plan *plan, unsigned int device, unsigned in
 {
 	const struct check_change *change = &check_changes[nr];
 
+	/* What is not here has one cell, to say so. */
+	if (check_kinds[kind].missing && nr)
+		return;
 	if (!change_applies(change, &check_kinds[kind]) ||
 	    !wanted(check_options.change, change->name) ||
 	    !(wanted(check_options.only, change->promise) ||
 	      wanted(check_options.only, change->name)))
 		return;
 	for (unsigned int way = 0; way < NR_WAYS; way++) {
-		/* Punching through another mapping takes shared memory. */
-		if (way == WAY_ALIAS && !(check_kinds[kind].traits & T_SHMEM))
+		/* Punching through another mapping: memory that is nothing but a file. */
+		if (way == WAY_ALIAS && !(check_kinds[kind].traits & (T_SHMEM | T_DAX)))
 			continue;
 		if ((change->ways & (1u << way)) &&
 		    wanted(check_options.way, check_way_names[way]))

@@ -88,13 +88,18 @@ static void print_row(const struct row *row)
 	printf("\n");
 }
 
+static char letter(unsigned int kind)
+{
+	return (char)(kind < 26 ? 'a' + kind : 'A' + (kind - 26));
+}
+
 static void print_heads(void)
 {
 	for (unsigned int k = 0; k < check_nr_kinds; k++)
-		printf("%s%c %s", k % 6 ? "  " : "\n  ", 'a' + (int)k, check_kinds[k].name);
+		printf("%s%c %s", k % 6 ? "  " : "\n  ", letter(k), check_kinds[k].name);
 	printf("\n\n  %-24s", "");
 	for (unsigned int k = 0; k < check_nr_kinds; k++)
-		printf(" %c", 'a' + (int)k);
+		printf(" %c", letter(k));
 	printf("\n");
 }
 

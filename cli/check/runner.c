@@ -142,7 +142,7 @@ static void run_cells(const struct check_plan *plan, unsigned int first, unsigne
 static __attribute__((noreturn)) void child_main(const struct check_plan *plan,
 						 unsigned int first, unsigned int end)
 {
-	uint8_t stack[17 * CHECK_PAGE];
+	uint8_t stack[(CHECK_PAGES + 1) * CHECK_PAGE_MAX];
 
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	check_main_stack = (uint8_t *)(((uintptr_t)stack + CHECK_PAGE - 1) &

@@ -7,7 +7,8 @@
  *	runner.c     one process a group of cells: a crash or a hang is one failed cell
  *	cell.c       one cell: use the device, change the memory, use the device again
  *	model.c      what the CPU must see now, and whether CPU and device do
- *	kinds.c      kinds of memory (heap.c: those that libc and the loader make)
+ *	kinds.c      kinds of memory (heap.c: those that libc and the loader make; dax.c:
+ *	             persistent memory)
  *	changes.c    changes (files.c: by files and processes; inner.c: libc's own)
  *	calls.c      ways: through libc, by raw system call, by an io_uring
  *	device.c     devices (usual.c: the one without libhmm, which must fail)
@@ -26,9 +27,19 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-#define CHECK_PAGE      ((size_t)4096)
-#define CHECK_HUGE      ((size_t)2 << 20)
+/* Of this machine, and the largest that it may be: what lies in arrays has room for that.
+ */
+extern size_t check_page, check_huge, check_hugetlb;
+#define CHECK_PAGE check_page
+#define CHECK_HUGE check_huge /* a huge page that is mapped as one */
+#if defined(__x86_64__)
+#define CHECK_PAGE_MAX 4096
+#else
+#define CHECK_PAGE_MAX 65536
+#endif
 #define CHECK_MAX_PAGES 1024
+#define CHECK_MAX_LEN   ((size_t)32 << 20) /* of a region */
+#define CHECK_PAGES     16                 /* of most regions */
 
 /* ---- results ------------------------------------------------------------------ */
 
@@ -96,12 +107,17 @@ bool check_interposed(void); /* do this program's own calls go through libhmm? *
 #define T_SYSV    0x0080u
 #define T_HUGETLB 0x0100u
 #define T_THP     0x0200u
-#define T_LARGE   0x0400u /* malloc, a mapping of its own */
-#define T_HEAP    0x0800u /* malloc, from the brk heap */
-#define T_BRK     0x1000u /* sbrk */
-#define T_THREAD  0x2000u /* a thread's stack */
-#define T_LIBRARY 0x4000u /* of a library that dlopen brought */
-#define T_STATIC  0x8000u /* of this program's own file */
+#define T_LARGE   0x0400u   /* malloc, a mapping of its own */
+#define T_HEAP    0x0800u   /* malloc, from the brk heap */
+#define T_BRK     0x1000u   /* sbrk */
+#define T_THREAD  0x2000u   /* a thread's stack */
+#define T_LIBRARY 0x4000u   /* of a library that dlopen brought */
+#define T_STATIC  0x8000u   /* of this program's own file */
+#define T_DAX     0x10000u  /* persistent memory, mapped without a page cache */
+#define T_SYNC    0x20000u  /* MAP_SYNC */
+#define T_DEVICE  0x40000u  /* a device-DAX node */
+#define T_HUGE    0x80000u  /* a file that is mapped by huge pages */
+#define T_SPARSE  0x100000u /* a file without blocks */
 
 struct check_region;
 
@@ -109,7 +125,8 @@ struct check_kind {
 	const char *name;
 	const char *about;
 	unsigned int traits;
-	size_t len, page; /* of a region; the unit in which it can be changed */
+	size_t len, page; /* of a region, 0: CHECK_PAGES pages; the unit in which it can be
+			   * changed, 0: a page. Set when the table is made */
 
 	/* 0, or -errno with the region's reason set; then it is no such kind here. */
 	int (*make)(struct check_region *r);
@@ -121,10 +138,15 @@ struct check_kind {
 	 */
 	int (*map)(struct check_region *r, const struct check_calls *calls, uint8_t *at,
 		   size_t len, int flags, const uint8_t *data);
+
+	const char *dir;     /* where its files lie; NULL: wherever there is room */
+	const char *missing; /* why there is none here; NULL: try */
 };
 
-extern const struct check_kind check_kinds[];
-extern const unsigned int check_nr_kinds;
+#define CHECK_MAX_KINDS 52 /* a letter each */
+extern struct check_kind check_kinds[CHECK_MAX_KINDS];
+extern unsigned int check_nr_kinds;
+void check_kinds_init(void); /* after the options were read */
 
 /* What the CPU can do with a page now, by the model. */
 enum page_state {
@@ -308,6 +330,7 @@ struct check_options {
 	unsigned int timeout_s; /* a cell that makes no progress for so long has hung */
 	const char *only, *kind, *change, *device, *way;
 	bool json, list, verbose, quiet;
+	bool brief;   /* two variants of each cell */
 	bool no_perf; /* as where perf is not allowed */
 };
 extern struct check_options check_options;
