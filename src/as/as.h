@@ -70,6 +70,9 @@ void maps_fini(struct maps *maps);
 int maps_find(struct maps *maps, uint64_t addr, struct as_mapping *out);
 /* The mapping that contains addr, else the next one: -ENOENT there is none. */
 int maps_next(struct maps *maps, uint64_t addr, struct as_mapping *out);
+/* Every mapping, by address, until @visit returns true; it may be called under a lock. */
+void maps_each(struct maps *maps,
+	       bool (*visit)(void *arg, const struct as_mapping *mapping), void *arg);
 /* I/O or kernel memory. */
 bool mapping_special(const struct as_mapping *mapping);
 /* What kind it is, as far as pinning goes: NULL for private anonymous memory, whose pages

@@ -20,6 +20,7 @@
 
 #include "as/as.h"
 #include "sys/raw.h"
+#include "util/arena.h"
 
 /*
  * A sanitizer wraps the same functions, and must see the calls: then events carry the
@@ -35,6 +36,8 @@
 #ifndef INTERPOSE
 #define INTERPOSE 1
 #endif
+
+#define MIN_PAGE 4096 /* of all machines: on most it is the page */
 
 enum how {
 	UNMAPS,   /* events would tell: only what is watched, which is disarmed */
@@ -56,7 +59,9 @@ void interpose_end_slow(struct op *op);
 
 static inline uint64_t page_up(uint64_t addr)
 {
-	return (addr + 4095) & ~4095ull;
+	uint64_t mask = page_size() - 1;
+
+	return (addr + mask) & ~mask;
 }
 
 /* Fast where nothing is open, or nothing is watched: one or two loads. */
@@ -68,7 +73,7 @@ static inline void interpose_begin(struct op *op, uint64_t start, uint64_t end,
 	op->hmm = NULL;
 	if (!live || !atomic_load_explicit(&live->open, memory_order_relaxed))
 		return;
-	if (start >= end || start % 4096) /* the kernel refuses it, or does nothing */
+	if (start >= end || start % MIN_PAGE) /* the kernel refuses it, or does nothing */
 		return;
 	if (how <= DISCARDS && !watch_maybe(live, start, end))
 		return;

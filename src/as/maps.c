@@ -109,11 +109,14 @@ static bool parse_line(const char *at, struct as_mapping *out)
 }
 
 /*
- * The first line that ends above addr. The kernel hands out whole lines only; lines that
- * come twice because mappings change while we read do no harm.
+ * Each line is shown to @visit until it returns true: 0, else -ENOENT. The kernel hands out
+ * whole lines only; lines that come twice because mappings change while we read do no harm.
  */
-static int search_text_locked(struct maps *maps, uint64_t addr, struct as_mapping *out)
+static int walk_text_locked(struct maps *maps,
+			    bool (*visit)(void *arg, const struct as_mapping *mapping),
+			    void *arg)
 {
+	struct as_mapping mapping;
 	uint64_t offset = 0;
 	size_t kept = 0;
 
@@ -129,7 +132,7 @@ static int search_text_locked(struct maps *maps, uint64_t addr, struct as_mappin
 		maps->buffer[kept] = 0;
 		for (; (newline = strchr(line, '\n')); line = newline + 1) {
 			*newline = 0;
-			if (parse_line(line, out) && out->end > addr)
+			if (parse_line(line, &mapping) && visit(arg, &mapping))
 				return 0;
 		}
 		kept -= (size_t)(line - maps->buffer);
@@ -139,16 +142,49 @@ static int search_text_locked(struct maps *maps, uint64_t addr, struct as_mappin
 	}
 }
 
+struct search {
+	uint64_t addr;
+	struct as_mapping *out;
+};
+
+static bool ends_above(void *arg, const struct as_mapping *mapping)
+{
+	const struct search *search = arg;
+
+	if (mapping->end <= search->addr)
+		return false;
+	*search->out = *mapping;
+	return true;
+}
+
 int maps_next(struct maps *maps, uint64_t addr, struct as_mapping *out)
 {
+	struct search search = {.addr = addr, .out = out};
 	int err;
 
 	if (maps->query)
 		return query(maps, addr, K_PROCMAP_COVERING_OR_NEXT, out);
 	as_lock(&maps->lock);
-	err = search_text_locked(maps, addr, out);
+	err = walk_text_locked(maps, ends_above, &search);
 	as_unlock(&maps->lock);
 	return err;
+}
+
+/* The text is read once: a search for each would read it as often as there are mappings. */
+void maps_each(struct maps *maps,
+	       bool (*visit)(void *arg, const struct as_mapping *mapping), void *arg)
+{
+	struct as_mapping mapping;
+	uint64_t at = 0;
+
+	if (!maps->query) {
+		as_lock(&maps->lock);
+		walk_text_locked(maps, visit, arg);
+		as_unlock(&maps->lock);
+		return;
+	}
+	while (maps_next(maps, at, &mapping) == 0 && !visit(arg, &mapping))
+		at = mapping.end;
 }
 
 /*

@@ -49,8 +49,10 @@ static bool idle_worker(struct tasks *tasks, const char *tid, bool *worker)
 		  strncmp(text, "iou-", 4) == 0;
 	if (!*worker)
 		return false;
+	/* Before Linux 6.4 they slept in a function of another name. */
 	return tasks_read(tasks, tid, "wchan", text, sizeof(text)) > 0 &&
-	       (strcmp(text, "io_wq_worker") == 0 || strcmp(text, "io_sq_thread") == 0);
+	       (strcmp(text, "io_wq_worker") == 0 || strcmp(text, "io_wqe_worker") == 0 ||
+		strcmp(text, "io_sq_thread") == 0);
 }
 
 static bool decided(struct tasks *tasks, const char *tid, int self)

@@ -15,10 +15,11 @@
 #include "as/as.h"
 #include "as/kernel.h"
 #include "sys/sys.h"
+#include "util/arena.h"
 
 #define NEEDED \
 	(UFFD_FEATURE_EVENT_UNMAP | UFFD_FEATURE_EVENT_REMAP | UFFD_FEATURE_EVENT_REMOVE)
-#define WORTH_IT (8u * 4096)
+#define WORTH_IT (8 * (uint64_t)page_size())
 #define TRIES    3
 #define WANTED   (K_UFFD_FEATURE_WP_ASYNC | UFFD_FEATURE_WP_HUGETLBFS_SHMEM)
 
@@ -158,6 +159,12 @@ void uffd_unregister_going(struct uffd *uffd, uint64_t start, uint64_t end)
 	uffd_unregister(uffd, start, end);
 }
 
+static bool disarm(void *uffd, const struct as_mapping *mapping)
+{
+	uffd_unregister(uffd, mapping->start, mapping->end);
+	return false;
+}
+
 /*
  * Closing the descriptor disarms everything, unless a child that was made without our fork
  * handlers holds it too: then every later unmap would wait for a reader for ever. So each
@@ -165,15 +172,10 @@ void uffd_unregister_going(struct uffd *uffd, uint64_t start, uint64_t end)
  */
 void uffd_close(struct uffd *uffd, struct maps *maps)
 {
-	struct as_mapping mapping;
-	uint64_t at = 0;
-
 	if (uffd->fd < 0)
 		return;
-	while (maps && maps_next(maps, at, &mapping) == 0) {
-		uffd_unregister(uffd, mapping.start, mapping.end);
-		at = mapping.end;
-	}
+	if (maps)
+		maps_each(maps, disarm, uffd);
 	sys_close(uffd->fd);
 	uffd->fd = -1;
 }

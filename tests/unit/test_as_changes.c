@@ -204,7 +204,7 @@ static long do_punch(char *p)
 
 #define EVERY    0x3f
 #define FILES    0x0c /* memfd, shared file */
-#define OF_FILES 0x18 /* shared file, private file: watched from kernel 6.7 on */
+#define OF_FILES 0x38 /* those, and System V memory: watched from kernel 6.7 on */
 
 static const struct {
 	const char *name;

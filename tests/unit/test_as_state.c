@@ -235,6 +235,7 @@ static void mixed(void)
 	uint64_t nr = 3000, start, *pfns = calloc(nr, sizeof(*pfns));
 	char *p = map(nr * PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE, -1);
 
+	madvise(p, nr * PAGE, MADV_NOHUGEPAGE);
 	for (uint64_t i = 0; i < nr; i += 3)
 		p[i * PAGE] = 1;
 	munmap(p + 1000 * PAGE, 500 * PAGE);
