@@ -62,6 +62,20 @@ static const struct hmm_driver uring_driver = {
 	.max_direct = DIRECT_MAX,
 };
 
+/* Where the kernel keeps what was cleared for a second. */
+static const struct hmm_driver late_driver = {
+	.size = sizeof(late_driver),
+	.abi = HMM_DRIVER_ABI,
+	.name = "uring",
+	.license = "GPL-2.0-or-later",
+	.ops = &uring_ops,
+	.modes = {HMM_MODE_PIN, HMM_MODE_DIRECT},
+	.nr_modes = 2,
+	.max_map = BUFFER_MAX,
+	.max_direct = DIRECT_MAX,
+	.lets_go_late = true,
+};
+
 /* Where there is no buffer table. */
 static const struct hmm_driver plain_driver = {
 	.size = sizeof(plain_driver),
@@ -148,6 +162,13 @@ static int init_slots(struct hmm_uring *u, uint32_t nr)
 	return ret;
 }
 
+static const struct hmm_driver *choose_driver(const struct hmm_uring *u)
+{
+	if (!u->slots.nr)
+		return &plain_driver;
+	return uring_slots_late() ? &late_driver : &uring_driver;
+}
+
 int hmm_uring_open(struct hmm *hmm, struct io_uring *ring,
 		   const struct hmm_uring_attr *attr, struct hmm_uring **out)
 {
@@ -173,8 +194,7 @@ int hmm_uring_open(struct hmm *hmm, struct io_uring *ring,
 	ret = init_slots(u, slots);
 	if (ret)
 		goto err_free;
-	ret = hmm_device_register(hmm, u->slots.nr ? &uring_driver : &plain_driver, u,
-				  &u->device);
+	ret = hmm_device_register(hmm, choose_driver(u), u, &u->device);
 	if (ret)
 		goto err_slots;
 	atomic_store(&u->alive, true);

@@ -66,6 +66,12 @@ static void add_pin(struct list *list, int table_err)
 	add(list, "uring pin", detail,
 	    table_err ? "the ring takes no table of fixed buffers that changes" : NULL,
 	    "Linux 5.13 or newer; until then operations are plain");
+	add(list, "uring unpin", "pages are let go as soon as they are released",
+	    table_err || uring_slots_late()
+		    ? "the kernel lets go of fixed buffers a second late: a mirror with "
+		      "max_pinned does not pin"
+		    : NULL,
+	    "Linux 6.4 or newer");
 }
 
 static void add_opcodes(struct list *list, struct io_uring *ring)

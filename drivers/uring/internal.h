@@ -93,6 +93,8 @@ void uring_slots_fini(struct uring_slots *slots);
 int uring_slots_map(struct uring_slots *slots, void *start, size_t len, uint32_t *slot);
 void uring_slots_release(struct uring_slots *slots, uint32_t slot);
 void uring_slots_clear_deferred(struct uring_slots *slots);
+/* Do pages stay pinned for a while after a slot was cleared? */
+bool uring_slots_late(void);
 uint32_t uring_slots_used(struct uring_slots *slots);
 
 /* Undo what was translated and is still in the application's hands. */

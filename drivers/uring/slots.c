@@ -16,6 +16,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 static int slot_update(const struct uring_slots *slots, uint32_t slot, void *start,
@@ -145,6 +146,49 @@ static int register_table(int fd, uint32_t nr)
 	ret = io_uring_register(fd, IORING_REGISTER_BUFFERS2, &listed, sizeof(listed));
 	free(none);
 	return ret;
+}
+
+/* One page goes into a table and out again: has the kernel told that it is free? */
+static bool is_late(struct io_uring *ring, void *page, size_t size)
+{
+	struct iovec iov = {.iov_base = page, .iov_len = size};
+	struct io_uring_cqe *cqe;
+	__u64 tag = 1;
+
+	if (io_uring_register_buffers_update_tag(ring, 0, &iov, &tag, 1) != 1)
+		return false; /* nothing can be pinned */
+	iov = (struct iovec){.iov_base = NULL};
+	tag = 0;
+	if (io_uring_register_buffers_update_tag(ring, 0, &iov, &tag, 1) != 1)
+		return false;
+	return io_uring_peek_cqe(ring, &cqe) != 0;
+}
+
+/*
+ * Kernels before 6.4 let go of what was in a table a second later, all at once. It is tried
+ * on a ring of our own, since the kernel tells by a completion.
+ */
+bool uring_slots_late(void)
+{
+	static _Atomic(int) known; /* 1: no, 2: yes */
+	size_t size = sysconf(_SC_PAGESIZE);
+	struct io_uring ring;
+	bool late = false;
+	void *page;
+
+	if (atomic_load(&known))
+		return atomic_load(&known) == 2;
+	if (io_uring_queue_init(2, &ring, 0))
+		return false;
+	page = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	if (page != MAP_FAILED) {
+		if (!register_table(ring.ring_fd, 1))
+			late = is_late(&ring, page, size);
+		munmap(page, size);
+	}
+	io_uring_queue_exit(&ring);
+	atomic_store(&known, late ? 2 : 1);
+	return late;
 }
 
 /* The arrays are the caller's. nr 0: no table, only the descriptor. */

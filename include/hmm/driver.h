@@ -84,6 +84,8 @@ struct hmm_driver {
 	uint64_t max_direct; /* HMM_MODE_DIRECT: translate up to this much of a memory
 			      * mapping around a miss, where that costs the device nothing;
 			      * 0: no more than was asked for (and the mirror's granule) */
+	bool lets_go_late;   /* pages stay pinned for a while after release has returned:
+			      * a mirror with max_pinned does not pin, then */
 };
 
 /**

@@ -251,6 +251,11 @@ static bool mode_possible(struct attempt *a, enum hmm_mode mode)
 			return false;
 		}
 	}
+	if (mode == HMM_MODE_PIN && mirror->max_pinned &&
+	    mirror->device->driver->lets_go_late) {
+		a->why = "the device lets go of pages late, so max_pinned would not hold";
+		return false;
+	}
 	if (mode == HMM_MODE_PIN && a->closed) {
 		a->why = "a removal of its pages is not over yet";
 		a->passed_over = a->waiting = true;

@@ -178,6 +178,26 @@ static void no_slot_left(void)
 	down();
 }
 
+/* What is released goes on being pinned: the limit is kept by not pinning. */
+static void late_driver(void)
+{
+	struct hmm_mirror_attr attr = {.size = sizeof(attr), .max_pinned = 64 * FAKE_PAGE};
+	struct hmm_translation t;
+
+	up(pin_first, 0, NULL);
+	dev.driver.lets_go_late = true;
+	fake_map(&fake, 0, 16, HMM_READ | HMM_WRITE, true);
+	CHECK(!hmm_translate(mirror, fake_ptr(0), 1, HMM_READ, &t) &&
+	      t.mode == HMM_MODE_PIN); /* there is no limit to keep */
+	CHECK(!hmm_translation_put(mirror, &t));
+	CHECK(!hmm_mirror_destroy(mirror));
+	mirror = fake_mirror(&dev, &attr);
+	CHECK(!hmm_translate(mirror, fake_ptr(0), 1, HMM_READ, &t) &&
+	      t.mode == HMM_MODE_DIRECT);
+	CHECK(!hmm_translation_put(mirror, &t));
+	down();
+}
+
 int main(void)
 {
 	RUN(pinned_bytes);
@@ -189,5 +209,6 @@ int main(void)
 	RUN(device_out_of_entries);
 	RUN(device_full_of_held);
 	RUN(no_slot_left);
+	RUN(late_driver);
 	return 0;
 }

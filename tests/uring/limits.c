@@ -7,6 +7,7 @@
  */
 #include "uring_test.h"
 
+#include <limits.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
@@ -41,6 +42,18 @@ static void report(struct rig *rig, const char *what)
 	EXPECT(stats.fixed > 9 * stats.plain, "most were plain");
 }
 
+/* By the driver's own account; some kernels unpin a second later. */
+static bool unpins_late(void)
+{
+	struct hmm_feature features[16];
+	int nr = hmm_uring_features(features, 16);
+
+	for (int i = 0; i < nr && i < 16; i++)
+		if (!strcmp(features[i].name, "uring unpin"))
+			return features[i].state != HMM_FEATURE_ON;
+	return false;
+}
+
 static int as_nobody(void)
 {
 	struct rlimit limit = {8 << 20, 8 << 20};
@@ -52,7 +65,7 @@ static int as_nobody(void)
 	prctl(PR_SET_DUMPABLE, 1); /* else /proc/self stays root's */
 	rig_open(&rig, 8, 0, NULL, PIECE);
 	p = map_at(NULL, 512 * PIECE);
-	use_all(&rig, p, 512, 4, 8192);
+	use_all(&rig, p, 512, 4, 8192); /* the kernel's own limit */
 	report(&rig, "nobody, 8 MiB RLIMIT_MEMLOCK, 32 MiB of buffers");
 	munmap(p, 512 * PIECE);
 	rig_close(&rig);
@@ -68,9 +81,31 @@ static void few_slots(void)
 
 	rig_open(&rig, 8, 0, &attr, PIECE);
 	p = map_at(NULL, 64 * PIECE);
-	use_all(&rig, p, 64, 10, 256);
+	use_all(&rig, p, 64, 10, unpins_late() ? LONG_MAX : 256);
 	report(&rig, "4 slots, 64 buffers");
 	EXPECT(stats_of(&rig).slots <= 4, "slots");
+	munmap(p, 64 * PIECE);
+	rig_close(&rig);
+}
+
+/* A limit of the library's, where the kernel lets go late: nothing is pinned at all. */
+static void max_pinned(void)
+{
+	struct hmm_mirror_attr attr = {
+		.size = sizeof(attr), .granule = PIECE, .max_pinned = 4 * PIECE};
+	struct hmm_uring_stats stats;
+	struct rig rig;
+	char *p;
+
+	rig_open(&rig, 8, 0, NULL, PIECE);
+	MUST(!hmm_mirror_destroy(rig.mirror));
+	MUST(!hmm_mirror_create(hmm_uring_device(rig.u), &attr, &rig.mirror));
+	p = map_at(NULL, 64 * PIECE);
+	use_all(&rig, p, 64, 10, 256);
+	stats = stats_of(&rig);
+	EXPECT(unpins_late() ? !stats.fixed && stats.plain == 640 : stats.fixed > 0,
+	       "%llu fixed, %llu plain", (unsigned long long)stats.fixed,
+	       (unsigned long long)stats.plain);
 	munmap(p, 64 * PIECE);
 	rig_close(&rig);
 }
@@ -107,6 +142,7 @@ int main(void)
 	else
 		EXPECT(status == 0, "as user nobody: status %d", status);
 	few_slots();
+	max_pinned();
 	large();
 	return test_end();
 }
