@@ -4,6 +4,7 @@
  */
 #include "cli.h"
 #include "demo.h"
+#include "place.h"
 #include "table.h"
 
 #include <hmm/hmm.h>
@@ -21,12 +22,20 @@
 
 /* ---- the command line ---------------------------------------------------------------- */
 
+enum { OPT_DAX = 256, OPT_DEVDAX };
+
 static const struct argp_option argp_options[] = {
 	{"seconds", 's', "N", 0, "how long, in all (10)", 0},
 	{"kind", 'k', "KIND", 0,
 	 "only this kind of memory (again for more): anonymous, thp, heap, stack, memfd, "
-	 "private-file, shared-file, hugetlb, list",
+	 "private-file, shared-file, hugetlb, list, dax (all persistent memory)",
 	 0},
+	{"dax", OPT_DAX, "DIR", 0,
+	 "persistent memory in files here, too; may be given again (default: "
+	 "HMM_DAX_EXT4, HMM_DAX_XFS)",
+	 0},
+	{"devdax", OPT_DEVDAX, "NODE", 0,
+	 "a device-DAX node, too; WHAT IT HOLDS IS OVERWRITTEN (default: HMM_DEV_DAX)", 0},
 	{"still", 't', NULL, 0, "change nothing: then the usual way is right, too", 0},
 	{"json", 'j', NULL, 0, "print JSON, for a program to read", 0},
 	{0},
@@ -34,6 +43,9 @@ static const struct argp_option argp_options[] = {
 
 static bool choose_kind(struct demo_options *options, const char *name)
 {
+	/* Those of persistent memory are not known before all options are. */
+	if (!strcmp(name, "dax"))
+		return options->dax_chosen = options->any_chosen = true;
 	for (unsigned int i = 0; i < nr_kinds; i++) {
 		if (strcmp(kinds[i]->name, name) != 0)
 			continue;
@@ -41,6 +53,15 @@ static bool choose_kind(struct demo_options *options, const char *name)
 		return true;
 	}
 	return false;
+}
+
+static void add_place(struct argp_state *state, int key, const char *arg)
+{
+	char error[512];
+
+	if (key == OPT_DAX ? place_add_dax(arg, error, sizeof(error))
+			   : place_set_device(arg, error, sizeof(error)))
+		argp_error(state, "%s", error);
 }
 
 static error_t parse_option(int key, char *arg, struct argp_state *state)
@@ -58,6 +79,10 @@ static error_t parse_option(int key, char *arg, struct argp_state *state)
 	case 'k':
 		if (!choose_kind(options, arg))
 			argp_error(state, "--kind: there is no kind of memory '%s'", arg);
+		return 0;
+	case OPT_DAX:
+	case OPT_DEVDAX:
+		add_place(state, key, arg);
 		return 0;
 	case 't':
 		options->still = true;
@@ -172,11 +197,14 @@ static bool sees_raw_protect(void)
 
 bool demo_has(const struct demo *demo, unsigned int kind)
 {
-	return !demo->options.any_chosen || demo->options.chosen[kind];
+	return !demo->options.any_chosen || demo->options.chosen[kind] ||
+	       (demo->options.dax_chosen && kinds[kind]->dax);
 }
 
 static bool can_use(const struct kind *kind, const struct engine *engine)
 {
+	if (engine->to_compare && !kind->dax)
+		return false;
 	return engine->in_software || !kind->linked;
 }
 
@@ -235,6 +263,7 @@ static void run_cells(struct demo *demo)
 int cmd_demo(int argc, char **argv)
 {
 	struct demo *demo = calloc(1, sizeof(*demo));
+	char error[512];
 	int status;
 
 	if (!demo) {
@@ -243,6 +272,12 @@ int cmd_demo(int argc, char **argv)
 	}
 	demo->options.seconds = SECONDS_DEFAULT;
 	argp_parse(&argp, argc, argv, 0, NULL, &demo->options);
+	if (places_from_environment(error, sizeof(error))) {
+		cli_error("%s", error);
+		free(demo);
+		return CLI_USAGE;
+	}
+	dax_kinds_add();
 	if (open_stage(&demo->stage)) {
 		free(demo);
 		return CLI_FAILED;

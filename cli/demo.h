@@ -50,7 +50,8 @@ struct buffer {
 	unsigned int slot;
 	const struct kind *kind;
 	size_t len;
-	int fd; /* behind the mapping, -1 if none */
+	int fd;     /* behind the mapping, -1 if none */
+	off_t base; /* where its part of that begins */
 
 	/* of whoever's turn it is; a racing buffer's are the racer's, but for addr */
 	unsigned char *addr;
@@ -93,6 +94,8 @@ struct kind {
 	unsigned int buffers, racing; /* racing ones on top */
 	int map_flags;                /* mapped kinds */
 	bool linked;                  /* a linked structure: walked, not copied */
+	bool dax;                     /* persistent memory */
+	const char *dir;              /* for its files; NULL: where there is room */
 	/* 0, or -errno with *why and *remedy set to constant strings when it is not here */
 	int (*setup)(struct buffer *buffer, const char **why);
 	void (*teardown)(struct buffer *buffer);
@@ -100,8 +103,22 @@ struct kind {
 	unsigned int nr_changes;
 };
 
-extern const struct kind *const kinds[];
-extern const unsigned int nr_kinds;
+#define KINDS_MAX 32u
+extern const struct kind *kinds[KINDS_MAX];
+extern unsigned int nr_kinds;
+
+/* demo_dax.c: those of persistent memory, where some was named. */
+void dax_kinds_add(void);
+
+/* demo_memory.c, for those of demo_dax.c */
+int memory_map(struct buffer *buffer);
+int setup_shared_file(struct buffer *buffer, const char **why);
+int setup_private_file(struct buffer *buffer, const char **why);
+void teardown_mapped(struct buffer *buffer);
+#define PRIVATE_CHANGES_NR 7u
+#define SHARED_CHANGES_NR  10u
+extern const struct change private_changes[PRIVATE_CHANGES_NR];
+extern const struct change shared_changes[SHARED_CHANGES_NR];
 
 /* demo_heap.c: the kinds that libc makes; and what the walk of a list must find. */
 extern const struct kind kind_heap, kind_stack, kind_list;
@@ -118,6 +135,7 @@ int memory_advise(void *addr, size_t len, int advice, bool raw);
 
 /* A file in a directory on a real file system, gone when it is closed. */
 int demo_temporary_file(void);
+int demo_temporary_file_in(const char *dir);
 /* The directory that it took, or NULL. */
 const char *demo_directory(void);
 
@@ -166,9 +184,10 @@ struct engine {
 	void (*close)(void *device);
 	/* The device is software: it follows links, and leaves what it read in op->out. */
 	bool in_software;
+	bool to_compare; /* on persistent memory only */
 };
 
-#define ENGINES 3u
+enum { USUAL, EACH, PLAIN, URING, REF, ENGINES };
 extern const struct engine engines[ENGINES];
 
 /* ---- cells -------------------------------------------------------------------------- */
@@ -235,13 +254,12 @@ void cell_run(const struct stage *stage, const struct kind *kind,
 
 /* ---- the whole ---------------------------------------------------------------------- */
 
-#define KINDS_MAX 16u
-
 struct demo_options {
 	double seconds;
 	bool json, still;
 	bool chosen[KINDS_MAX];
 	bool any_chosen;
+	bool dax_chosen; /* all of persistent memory */
 };
 
 struct demo {

@@ -7,6 +7,9 @@
  * not registered is registered then, as a registration cache would do. Nobody tells such
  * a program or cache that the memory behind an address has changed.
  *
+ * Two more ways are there to compare with on persistent memory: to register for each batch
+ * of operations anew, and not to register at all.
+ *
  * With libhmm the same operations take plain pointers, by io_uring and by the reference
  * device.
  */
@@ -34,6 +37,7 @@ struct device {
 	struct iovec registered[2 * BUFFERS_MAX]; /* the second half is empty at first */
 	unsigned int used[2 * BUFFERS_MAX];       /* the last batch that used it */
 	unsigned int count, oldest, batch;
+	bool each, plain; /* registered for each batch; never */
 
 	/* libhmm's */
 	struct hmm *hmm;
@@ -122,6 +126,34 @@ static void *usual_open(const struct stage *stage, struct buffer *buffers,
 	return device;
 }
 
+/* Whether it can be registered at all is tried once, as above. */
+static void *each_open(const struct stage *stage, struct buffer *buffers,
+		       unsigned int count, char *why)
+{
+	struct device *device = usual_open(stage, buffers, count, why);
+
+	if (!device)
+		return NULL;
+	device->each = true;
+	io_uring_unregister_buffers(&device->ring);
+	memset(device->registered, 0, sizeof(device->registered));
+	if (!register_buffers(device))
+		return device;
+	snprintf(why, WHY_SIZE, "the kernel takes no empty table of buffers");
+	free_ring(device);
+	return NULL;
+}
+
+static void *plain_open(const struct stage *stage, struct buffer *buffers,
+			unsigned int count, char *why)
+{
+	struct device *device = make_ring(stage, why);
+
+	if (device)
+		device->plain = true;
+	return device;
+}
+
 static void usual_close(void *arg)
 {
 	free_ring(arg);
@@ -151,16 +183,41 @@ found:
 	return (int)slot;
 }
 
+static int take_slot(struct device *device, const struct buffer *buffer, unsigned int n)
+{
+	struct iovec iov = {buffer->addr, buffer->len};
+	__u64 tag = 0;
+	int done;
+
+	if (!device->each)
+		return find_slot(device, buffer);
+	done = io_uring_register_buffers_update_tag(&device->ring, n, &iov, &tag, 1);
+	return done < 0 ? done : (int)n;
+}
+
+static void give_slots(struct device *device, unsigned int count)
+{
+	struct iovec none[BATCH] = {{NULL, 0}};
+	__u64 tags[BATCH] = {0};
+
+	io_uring_register_buffers_update_tag(&device->ring, 0, none, tags, count);
+}
+
 /* ---- operations on a ring, both ways ------------------------------------------------- */
 
 static void prepare_usual(struct device *device, struct io_uring_sqe *sqe,
-			  const struct operation *op, int fd, uint64_t offset)
+			  const struct operation *op, int fd, uint64_t offset,
+			  unsigned int n)
 {
 	void *at = op->buffer->addr + op->from;
-	int slot = find_slot(device, op->buffer);
+	int slot = device->plain ? 0 : take_slot(device, op->buffer, n);
 	unsigned int len = (unsigned int)op->len;
 
-	if (slot < 0)
+	if (device->plain && op->what == OP_READ)
+		io_uring_prep_read(sqe, fd, at, len, offset);
+	else if (device->plain)
+		io_uring_prep_write(sqe, fd, at, len, offset);
+	else if (slot < 0)
 		io_uring_prep_nop(sqe); /* its result, 0, is a failure */
 	else if (op->what == OP_READ)
 		io_uring_prep_read_fixed(sqe, fd, at, len, offset, slot);
@@ -199,7 +256,7 @@ static void prepare(struct device *device, struct operation *op, unsigned int n)
 	if (device->uring)
 		prepare_hmm(device, sqe, op, fd, offset);
 	else
-		prepare_usual(device, sqe, op, fd, offset);
+		prepare_usual(device, sqe, op, fd, offset, n);
 	io_uring_sqe_set_data64(sqe, n);
 }
 
@@ -251,6 +308,13 @@ static void ring_run(void *arg, struct operation *ops, unsigned int count)
 	}
 	for (unsigned int i = 0; err < 0 && i < count; i++)
 		ops[i].result = err;
+	if (device->each)
+		give_slots(device, count);
+	/* Nothing was moved: what could not be registered was refused. */
+	for (unsigned int i = 0; device->each && i < count; i++) {
+		if (!ops[i].result)
+			ops[i].result = -EFAULT;
+	}
 }
 
 /* ---- with libhmm: io_uring ----------------------------------------------------------- */
@@ -387,6 +451,10 @@ static void ref_close(void *arg)
 
 const struct engine engines[ENGINES] = {
 	{"usual", "the usual way", false, usual_open, ring_run, NULL, usual_close, false},
+	{"each", "registered each time", false, each_open, ring_run, NULL, usual_close,
+	 false, true},
+	{"plain", "plain io_uring", false, plain_open, ring_run, NULL, usual_close, false,
+	 true},
 	{"uring", "libhmm, io_uring", true, hmm_ring_open, ring_run, hmm_ring_mode,
 	 hmm_ring_close, false},
 	{"ref", "libhmm, reference device", true, ref_open, ref_run, ref_mode, ref_close,

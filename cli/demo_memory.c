@@ -84,7 +84,7 @@ static bool is_shared(const struct buffer *buffer)
 
 static off_t half_offset(const struct buffer *buffer, unsigned int half)
 {
-	return is_shared(buffer) ? (off_t)(half * buffer->len) : 0;
+	return buffer->base + (is_shared(buffer) ? (off_t)(half * buffer->len) : 0);
 }
 
 /* What a mapping made now holds, and which half it is. */
@@ -281,9 +281,9 @@ static int change_truncate(struct buffer *buffer, bool raw)
 		"mprotect to none", change_protect_all, false, true           \
 	}
 
-static const struct change private_changes[] = {PRIVATE_CHANGES};
+const struct change private_changes[PRIVATE_CHANGES_NR] = {PRIVATE_CHANGES};
 
-static const struct change shared_changes[] = {
+const struct change shared_changes[SHARED_CHANGES_NR] = {
 	PRIVATE_CHANGES,
 	{"punch a hole", change_punch_hole, true, false},
 	{"madvise(MADV_REMOVE)", change_remove, true, false},
@@ -292,7 +292,7 @@ static const struct change shared_changes[] = {
 
 /* ---- making the memory -------------------------------------------------------------- */
 
-static int map_buffer(struct buffer *buffer)
+int memory_map(struct buffer *buffer)
 {
 	uintptr_t hint = ADDRESS + buffer->id * ADDRESS_STEP;
 	void *memory = map_half(buffer, (void *)hint, MAP_FIXED_NOREPLACE, 0, false);
@@ -310,7 +310,7 @@ static int map_buffer(struct buffer *buffer)
 static int setup_anonymous(struct buffer *buffer, const char **why)
 {
 	*why = "mmap(2) refused anonymous memory";
-	return map_buffer(buffer);
+	return memory_map(buffer);
 }
 
 static int setup_thp(struct buffer *buffer, const char **why)
@@ -327,7 +327,7 @@ static int setup_thp(struct buffer *buffer, const char **why)
 	fclose(in);
 	if (line[0] != '[' && line[7] != '[') /* "[always] madvise never" */
 		return -EOPNOTSUPP;
-	return map_buffer(buffer);
+	return memory_map(buffer);
 }
 
 /* A change holds a new page before it gives the old one back, and a pin keeps old ones. */
@@ -347,7 +347,7 @@ static int setup_hugetlb(struct buffer *buffer, const char **why)
 	/* The cell's first buffer is counted before it takes any. */
 	if (buffer->slot == 0 && available < HUGE_WANTED)
 		return -EOPNOTSUPP;
-	return map_buffer(buffer);
+	return memory_map(buffer);
 }
 
 static int setup_memfd(struct buffer *buffer, const char **why)
@@ -356,28 +356,28 @@ static int setup_memfd(struct buffer *buffer, const char **why)
 	buffer->fd = memfd_create("hmm-demo", MFD_CLOEXEC);
 	if (buffer->fd < 0 || ftruncate(buffer->fd, (off_t)(2 * buffer->len)))
 		return -errno;
-	return map_buffer(buffer);
+	return memory_map(buffer);
 }
 
-static int setup_shared_file(struct buffer *buffer, const char **why)
+int setup_shared_file(struct buffer *buffer, const char **why)
 {
 	*why = "no temporary file could be made";
-	buffer->fd = demo_temporary_file();
+	buffer->fd = demo_temporary_file_in(buffer->kind->dir);
 	if (buffer->fd < 0)
 		return buffer->fd;
 	if (ftruncate(buffer->fd, (off_t)(2 * buffer->len)))
 		return -errno;
-	return map_buffer(buffer);
+	return memory_map(buffer);
 }
 
 /* The file behind holds a stamp: a discard brings it back. */
-static int setup_private_file(struct buffer *buffer, const char **why)
+int setup_private_file(struct buffer *buffer, const char **why)
 {
 	uint64_t *words = malloc(buffer->len);
 	ssize_t done = -1;
 
 	*why = "no temporary file could be made";
-	buffer->fd = demo_temporary_file();
+	buffer->fd = demo_temporary_file_in(buffer->kind->dir);
 	if (buffer->fd >= 0 && words) {
 		buffer->under = buffer_stamp(buffer);
 		stamp_fill(words, buffer->len, buffer->under);
@@ -386,10 +386,10 @@ static int setup_private_file(struct buffer *buffer, const char **why)
 	free(words);
 	if (buffer->fd < 0)
 		return buffer->fd;
-	return done == (ssize_t)buffer->len ? map_buffer(buffer) : -EIO;
+	return done == (ssize_t)buffer->len ? memory_map(buffer) : -EIO;
 }
 
-static void teardown_mapped(struct buffer *buffer)
+void teardown_mapped(struct buffer *buffer)
 {
 	if (buffer->addr)
 		munmap(buffer->addr, buffer->len);
@@ -429,7 +429,12 @@ const char *demo_directory(void)
 
 int demo_temporary_file(void)
 {
-	const char *where = demo_directory();
+	return demo_temporary_file_in(NULL);
+}
+
+int demo_temporary_file_in(const char *dir)
+{
+	const char *where = dir ? dir : demo_directory();
 	char *path;
 	int fd;
 
@@ -480,8 +485,8 @@ static const struct kind kind_shared_file = {"shared-file", "shared file",
 					     MAPPED(128 * KIB, 6, 2, MAP_SHARED,
 						    setup_shared_file, shared_changes)};
 
-const struct kind *const kinds[] = {
+const struct kind *kinds[KINDS_MAX] = {
 	&kind_anonymous,    &kind_thp,         &kind_heap,    &kind_stack, &kind_memfd,
 	&kind_private_file, &kind_shared_file, &kind_hugetlb, &kind_list,
 };
-const unsigned int nr_kinds = COUNT(kinds);
+unsigned int nr_kinds = 9;

@@ -10,8 +10,6 @@
 
 #include <string.h>
 
-enum { USUAL, URING, REF };
-
 static const char *const verdicts[] = {
 	[CELL_NONE] = "-",          [CELL_RAN] = "ran",       [CELL_SKIPPED] = "not here",
 	[CELL_REFUSED] = "refused", [CELL_BROKEN] = "broken",
@@ -41,6 +39,7 @@ void demo_print_head(const struct demo *demo)
 
 /* ---- the table ----------------------------------------------------------------------- */
 
+/* The table of ordinary memory. */
 static void add_head(struct table *table)
 {
 	static const char *const names[] = {"memory", "ops",  "wrong", "GB/s", "ops",
@@ -92,17 +91,69 @@ static void add_row(struct table *table, const struct demo *demo, unsigned int k
 	add_counts(table, &results[REF]);
 }
 
-static bool print_rows(const struct demo *demo)
+/* Persistent memory: there all ways to use io_uring stand side by side. */
+static void add_dax_head(struct table *table)
 {
-	struct table *table = table_create("lrrrrrrlrr");
+	static const char *const names[] = {"persistent memory",
+					    "ops",
+					    "wrong",
+					    "ops",
+					    "wrong",
+					    "ops",
+					    "wrong",
+					    "ops",
+					    "wrong",
+					    "mode",
+					    "ops",
+					    "wrong"};
+
+	table_span(table, 1, "");
+	table_span(table, 2, "fixed buffers");
+	table_span(table, 2, "reg. each time");
+	table_span(table, 2, "plain io_uring");
+	table_span(table, 3, "libhmm, io_uring");
+	table_span(table, 2, "libhmm, ref");
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+		table_cell(table, TABLE_HEAD, "%s", names[i]);
+	table_rule(table);
+}
+
+static void add_dax_row(struct table *table, const struct demo *demo, unsigned int k)
+{
+	const struct result *results = demo->results[k];
+	const char *mode = results[URING].mode;
+
+	table_cell(table, TABLE_PLAIN, "%s", kinds[k]->title);
+	for (unsigned int e = 0; e < ENGINES; e++) {
+		add_counts(table, &results[e]);
+		if (e == URING)
+			table_cell(table, TABLE_FAINT, "%s", mode ? mode : "-");
+	}
+}
+
+static bool has_any(const struct demo *demo, bool dax)
+{
+	for (unsigned int k = 0; k < nr_kinds; k++) {
+		if (kinds[k]->dax == dax && demo_has(demo, k))
+			return true;
+	}
+	return false;
+}
+
+static bool print_rows(const struct demo *demo, bool dax)
+{
+	struct table *table = table_create(dax ? "lrrrrrrrrlrr" : "lrrrrrrlrr");
 	bool good;
 
 	if (!table)
 		return false;
-	add_head(table);
+	if (dax)
+		add_dax_head(table);
+	else
+		add_head(table);
 	for (unsigned int k = 0; k < nr_kinds; k++) {
-		if (demo_has(demo, k))
-			add_row(table, demo, k);
+		if (kinds[k]->dax == dax && demo_has(demo, k))
+			(dax ? add_dax_row : add_row)(table, demo, k);
 	}
 	good = table_print(table, stdout);
 	table_destroy(table);
@@ -237,11 +288,15 @@ static const char legend[] =
 
 int demo_print_table(const struct demo *demo)
 {
-	if (!print_rows(demo)) {
-		cli_error("could not print the table");
-		return CLI_FAILED;
+	for (int dax = 0; dax < 2; dax++) {
+		if (!has_any(demo, dax))
+			continue;
+		if (!print_rows(demo, dax)) {
+			cli_error("could not print the table");
+			return CLI_FAILED;
+		}
+		putchar('\n');
 	}
-	putchar('\n');
 	table_wrap(stdout, 0, 92, legend);
 	print_reasons(demo);
 	print_first_wrong(demo);
@@ -299,9 +354,11 @@ static json_t *kinds_json(const struct demo *demo)
 	for (unsigned int k = 0; k < nr_kinds; k++) {
 		json_t *row = json_pack("{s:s}", "kind", kinds[k]->name);
 
-		for (unsigned int e = 0; e < ENGINES; e++)
-			json_object_set_new(row, engines[e].name,
-					    result_json(&demo->results[k][e]));
+		for (unsigned int e = 0; e < ENGINES; e++) {
+			if (kinds[k]->dax || !engines[e].to_compare)
+				json_object_set_new(row, engines[e].name,
+						    result_json(&demo->results[k][e]));
+		}
 		if (demo_has(demo, k))
 			json_array_append(list, row);
 		json_decref(row);
