@@ -163,7 +163,7 @@ class Machine:
         with open(self.dir + "/qemu.log", "wb") as errors:
             self.qemu = subprocess.Popen(self.arguments(), stdin=subprocess.DEVNULL,
                                          stdout=errors, stderr=errors,
-                                         start_new_session=True)
+                                         process_group=0)
         listener = Listener(self.dir + "/tty", echo)
         self.wait(result, start, limit, listener)
         result.output = listener.text()
