@@ -19,6 +19,10 @@ import time
 from common import HERE, TREE, LabError, cache_dir, locked, say
 
 BUSYBOX = ("/bin/busybox", "/usr/lib/busybox/bin/busybox")
+# no_timer_check: an emulated timer on a busy host may tick late, which a kernel takes for a
+# broken one. Of a hang it is to be sure before it says so.
+BOOT_OPTIONS = ("console=ttyS0 loglevel=5 panic=-1 oops=panic no_timer_check "
+                "rcupdate.rcu_cpu_stall_timeout=60")
 BOOT_LIMIT = 180
 MIB = 1 << 20
 
@@ -119,8 +123,7 @@ class Machine:
                 "-device", "virtio-serial-pci", "-chardev", f"file,id=tty,path={self.dir}/tty",
                 "-device", "virtserialport,chardev=tty,name=lab",
                 "-kernel", self.kernel_dir + "/vmlinuz", "-initrd", self.dir + "/initramfs",
-                "-append", "console=ttyS0 loglevel=5 panic=-1 oops=panic net.ifnames=0 "
-                "rcupdate.rcu_cpu_stall_timeout=60"]
+                "-append", BOOT_OPTIONS]
         for tag, path, more in (("root", "/", ",readonly=on"), ("out", self.dir + "/out", "")):
             args += ["-fsdev", f"local,id={tag},path={path},security_model=none,"
                      f"multidevs=remap{more}",

@@ -1,0 +1,106 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""What is run in a guest, step by step, and with which limits of time?
+
+A step is a shell command. What it prints, and how it ended, comes back in files. The tests
+among them are meson's own, with the arguments and the environment that meson has for them.
+"""
+
+import json
+import os
+import shlex
+import subprocess
+
+from common import LabError
+
+# A processor in software is so many times slower than the one that meson's limits are for.
+SLOWER = 10
+
+# Of a change that revokes and of one that cuts memory off: with what comes before and after.
+SHORT_CHECK = ["--change", "munmap,punch", "--way", "libc", "--device", "ref,uring"]
+NOBODY_CHECK = ["--change", "munmap", "--way", "libc", "--device", "uring"]
+SHORT_TESTS = ["ref", "as-watch", "uring-kernel_facts"]
+LONG_SUITES = ["unit", "uring", "conformance", "torture", "inject"]
+# These would do once more what the steps do, or test the tests.
+NOT_HERE = ["torture", "torture-raw", "torture-checker", "torture-checker-can-fail",
+            "torture-can-fail", "conformance-list"]
+TORTURE = {"short": 5, "long": 300}
+# Every device and every way, but a race and a deadlock hunt of the length that fits.
+LONG_CHECK = ["--only", "all", "--race", "500", "--deadlock", "5", "--timeout", "300"]
+
+
+class Step:
+    def __init__(self, name, command, limit, kind="test"):
+        self.name, self.command, self.limit, self.kind = name, command, limit, kind
+
+
+def shell(arguments, env=None):
+    setting = [f"{name}={value}" for name, value in (env or {}).items()]
+    return shlex.join((["env"] + setting if setting else []) + list(arguments))
+
+
+def meson_tests(build):
+    listed = subprocess.run(["meson", "introspect", "--tests", build], stdout=subprocess.PIPE,
+                            stderr=subprocess.PIPE, text=True, check=False)
+    if listed.returncode:
+        raise LabError(f"meson can't list the tests of {build}: {listed.stderr.strip()}")
+    return json.loads(listed.stdout)
+
+
+def test_steps(build, wanted):
+    steps = []
+    for test in meson_tests(build):
+        if wanted(test):
+            where = ["-C", test["workdir"]] if test.get("workdir") else []
+            command = shell((["env", *where] if where else []) + test["cmd"], test["env"])
+            steps.append(Step(test["name"], command, test["timeout"] * SLOWER))
+    return steps
+
+
+def in_suites(test, suites):
+    return any(suite.split(":")[-1] in suites for suite in test["suite"])
+
+
+def make(build, how):
+    """The steps of a run: short, or long."""
+    hmm = os.path.join(build, "cli/hmm")
+    torture = os.path.join(build, "tests/torture/torture")
+    check = [hmm, "check", "--quiet", "--json"]
+    seconds = TORTURE[how]
+    torture_args = ["--seconds", str(seconds), "--devices", "ref,uring,stage,slow"]
+    nobody = ["setpriv", "--reuid=nobody", "--regid=nogroup", "--clear-groups"]
+    steps = [Step("info", shell([hmm, "info", "--json"]), 60, "info")]
+    if how == "short":
+        steps.append(Step("check", shell(check + SHORT_CHECK), 300, "check"))
+        steps.append(Step("check-nobody", shell(nobody + check + NOBODY_CHECK), 300, "nobody"))
+        steps += test_steps(build, lambda test: test["name"] in SHORT_TESTS)
+    else:
+        steps.append(Step("check", shell(check + LONG_CHECK), 3600, "check"))
+        steps.append(Step("check-nobody", shell(nobody + check + ["--device", "uring"]), 1800,
+                          "nobody"))
+        steps += test_steps(build, lambda test: in_suites(test, LONG_SUITES) and
+                            test["name"] not in NOT_HERE)
+    steps.append(Step("torture", shell([torture] + torture_args), seconds * 3 + 120))
+    return steps
+
+
+def script(steps):
+    """All steps in one command: each leaves NAME.out, NAME.err, NAME.status and NAME.seconds.
+
+    They are written where it is fast, and copied out one by one: what ran before the guest
+    died is there afterwards.
+    """
+    lines = ["work=/run/steps", "mkdir $work", "failed=0",
+             "step()", "{",
+             "\tstart=$(cut -d ' ' -f 1 /proc/uptime)",
+             '\techo "$1" >/run/lab/running',
+             '\ttimeout -k 10 "$2" sh -c "$3" >"$work/$1.out" 2>"$work/$1.err"',
+             "\trc=$?",
+             "\tend=$(cut -d ' ' -f 1 /proc/uptime)",
+             '\techo "$start $end" >"$work/$1.seconds"',
+             '\techo "$rc" >"$work/$1.status"',
+             '\tcp "$work/$1".* /run/lab/',
+             '\techo "$1 $rc"',
+             '\t[ "$rc" = 0 ] || [ "$rc" = 77 ] || failed=1',
+             "}"]
+    lines += [shlex.join(["step", step.name, str(step.limit), step.command]) for step in steps]
+    return "\n".join(lines + ["rm -f /run/lab/running", "exit $failed"])
