@@ -131,7 +131,8 @@ static void collect_from_header(struct scan *s, u32 file)
 		argc = split_args(args, argv);
 		for (k = 0; k < l->n; k++) {
 			if (l->t[k].kind < 0 ||
-			    !template_fill(&b, l->t[k].name, argv, argc) || !b.n)
+			    !template_fill(&b, l->t[k].name, argv, argc) || !b.n ||
+			    b.s[b.n - 1] == '*')
 				continue;
 			e.name = arena_strndup(&s->arena, b.s, b.n);
 			e.ns = e.via = "";

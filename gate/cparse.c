@@ -425,13 +425,26 @@ static void on_open_brace(struct extractor *x)
 	}
 }
 
+/*
+ * What begins a line ends the outermost block, however the braces in it were miscounted.
+ * Tables are laid out with "}, {" at the margin too: only "};" ends those.
+ */
+static bool ends_outermost(const struct extractor *x)
+{
+	char next = lexer_peek(&x->lx);
+
+	if (!x->t.col0 || x->depth < 2)
+		return false;
+	return x->stack[1].kind == SCOPE_BLOCK ? next != ',' : next == ';';
+}
+
 static void on_close_brace(struct extractor *x)
 {
 	enum scope_kind closed;
 	bool in_args;
 
-	if (x->t.col0 && x->depth > 1)
-		x->depth = 1; /* what begins a line ends the outermost block */
+	if (ends_outermost(x))
+		x->depth = 1;
 	if (!x->depth) {
 		x->paren = 0;
 		begin_statement(x);

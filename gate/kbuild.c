@@ -19,6 +19,8 @@ struct kbuild {
 	struct makevars mv;
 	const char *dir;
 	u32 includes;
+	char *defining; /* the variable whose "define" is being read */
+	struct buf define;
 	u8 *known; /* per file: an object list names it */
 };
 
@@ -226,12 +228,54 @@ static void read_assignment(struct kbuild *k, char *line, bool conditional)
 	buf_free(&now);
 }
 
+/* "define NAME" up to "endef" is a value of several lines. Returns true inside of it. */
+static bool read_define(struct kbuild *k, const char *s)
+{
+	size_t n;
+
+	if (k->defining && has_prefix(s, "endef")) {
+		buf_putc(&k->define, '\0');
+		makevars_set(&k->mv, k->defining, k->define.s, '=', false);
+		free(k->defining);
+		k->defining = NULL;
+		k->define.n = 0;
+		return true;
+	}
+	if (k->defining) {
+		buf_puts(&k->define, s);
+		buf_putc(&k->define, '\n');
+		return true;
+	}
+	if (!has_prefix(s, "define "))
+		return false;
+	s += 7 + strspn(s + 7, " \t");
+	n = strcspn(s, " \t=:");
+	k->defining = xstrndup(s, n);
+	return true;
+}
+
+static void eval_text(void *arg, const char *text, size_t len)
+{
+	read_makefile(arg, text, len, 5);
+}
+
+/* A line that is no assignment may still make some, by $(eval). */
+static void run_line(struct kbuild *k, const char *s)
+{
+	struct buf b = {0};
+
+	makevars_expand(&k->mv, &b, s, strlen(s), 0);
+	buf_free(&b);
+}
+
 static void read_line(struct kbuild *k, char *line, int *cond, int depth)
 {
 	char *s = line + strspn(line, " \t"), *hash = strchr(s, '#');
 
 	if (hash)
 		*hash = '\0';
+	if (read_define(k, s))
+		return;
 	if (has_prefix(s, "if") && (has_prefix(s, "ifeq") || has_prefix(s, "ifneq") ||
 				    has_prefix(s, "ifdef") || has_prefix(s, "ifndef"))) {
 		++*cond;
@@ -239,6 +283,8 @@ static void read_line(struct kbuild *k, char *line, int *cond, int depth)
 		*cond -= *cond > 0;
 	} else if (has_prefix(s, "include ") || has_prefix(s, "-include ")) {
 		read_include(k, strchr(s, ' ') + 1, depth);
+	} else if (has_prefix(s, "$(") && strstr(s, "$(eval")) {
+		run_line(k, s);
 	} else if (*line != '\t' || strstr(s, "-y") || strstr(s, "obj")) {
 		read_assignment(k, s, *cond > 0);
 	}
@@ -372,6 +418,9 @@ static void read_folder(struct kbuild *k, const struct file *f)
 			add_list(k, list, MODULE_BUILTIN, 0);
 	}
 	makevars_free(&k->mv);
+	free(k->defining);
+	k->defining = NULL;
+	buf_free(&k->define);
 	free((char *)k->dir);
 	buf_free(&b);
 }
@@ -571,11 +620,12 @@ static void add_rust_crate(struct kbuild *k)
 
 void kbuild_members(struct scan *s)
 {
-	struct kbuild k = {.s = s};
+	struct kbuild k = {.s = s, .mv = {.eval = eval_text}};
 	struct buf b = {0};
 	const char *text;
 	size_t i, len;
 
+	k.mv.eval_arg = &k;
 	k.known = xcalloc(s->tree->files.n, 1);
 	s->includer = xmalloc((s->tree->files.n + 1) * sizeof(u32));
 	memset(s->includer, 0xff, (s->tree->files.n + 1) * sizeof(u32));

@@ -51,6 +51,41 @@ static void seal_names(struct linker *l)
 	vec_free(&l->first_edge);
 }
 
+static u32 names_to_follow(const struct linker *l, const u64 *names, u32 n, u32 *out)
+{
+	const u32 *id;
+	u32 i, k = 0;
+
+	for (i = 0; i < n; i++) {
+		id = linker_matters(l, names[i]) ? map_find(&l->names, names[i]) : NULL;
+		if (id)
+			out[k++] = *id;
+	}
+	return k;
+}
+
+/* Each body is followed once a module: what does not matter in it is left out first. */
+static void seal_bodies(struct linker *l)
+{
+	struct scan *s = l->s;
+	u32 *ids, n;
+	size_t i;
+
+	for (i = 0; i < s->defs.n; i++) {
+		struct def *d = &s->defs.v[i];
+
+		if (!d->reaches)
+			continue;
+		ids = xmalloc((d->nbody + d->nextra + 1) * sizeof(*ids));
+		n = names_to_follow(l, d->body, d->nbody, ids);
+		n += names_to_follow(l, d->extra, d->nextra, ids + n);
+		d->follow = arena_alloc(&s->arena, (n + 1) * sizeof(*ids));
+		memcpy((u32 *)d->follow, ids, n * sizeof(*ids));
+		d->nfollow = n;
+		free(ids);
+	}
+}
+
 /* ---------------------------------------------------------------- definitions ------ */
 
 /* The names that templates make of a header's call; those without parameters are fixed. */
@@ -180,6 +215,7 @@ static void find_reaching_defs(struct linker *l)
 		if (s->tree->files.v[i].kind == FILE_HEADER &&
 		    s->tree->files.v[i].has_facts)
 			add_header_defs(s, i);
+	linker_add_globs(l);
 	while (changed) {
 		changed = false;
 		for (i = 0; i < s->defs.n; i++) {
@@ -302,51 +338,43 @@ static bool is_shadowed(struct visitor *v, u32 id, u32 name)
 	       !is_declared(v, name);
 }
 
-static void visit(struct visitor *v, u64 name);
-
-static void visit_body(struct visitor *v, const u64 *names, u32 n)
-{
-	u32 i;
-
-	for (i = 0; i < n; i++)
-		if (linker_matters(v->l, names[i]))
-			visit(v, names[i]);
-}
+static void visit(struct visitor *v, u32 id);
 
 static void visit_def(struct visitor *v, u32 index)
 {
 	const struct def *d = &v->l->s->defs.v[index];
 	bool outermost = !v->through;
+	u32 i;
 
 	v->def_stamp[index] = v->module + 1;
 	if (outermost)
 		v->through = index + 1;
 	v->depth++;
-	visit_body(v, d->body, d->nbody);
-	visit_body(v, d->extra, d->nextra);
+	for (i = 0; i < d->nfollow; i++)
+		if (v->seen_in[d->follow[i]] != v->serial)
+			visit(v, d->follow[i]);
 	v->depth--;
 	if (outermost)
 		v->through = 0;
 }
 
-static void visit(struct visitor *v, u64 name)
+static void visit(struct visitor *v, u32 id)
 {
 	const struct linker *l = v->l;
-	const u32 *id = map_find(&l->names, name);
 	bool again;
 	u32 t;
 
-	if (!id || v->depth > 200)
+	if (v->depth > 200)
 		return;
-	again = v->seen_in[*id] == v->serial;
+	again = v->seen_in[id] == v->serial;
 	if (again && v->through)
 		return;
-	v->seen_in[*id] = v->serial;
-	for (t = l->target_first[*id]; t < l->target_first[*id + 1]; t++) {
+	v->seen_in[id] = v->serial;
+	for (t = l->target_first[id]; t < l->target_first[id + 1]; t++) {
 		const struct target *to = &l->targets[t];
 
 		if (to->file == NO_FILE) {
-			if (v->through || !is_shadowed(v, *id, to->index))
+			if (v->through || !is_shadowed(v, id, to->index))
 				hit_name(v, to->index);
 		} else if (!again && v->def_stamp[to->index] != v->module + 1 &&
 			   sees(v, to->file)) {
@@ -371,6 +399,7 @@ static void visit_file(struct visitor *v, u32 file)
 	const struct fact_use *use = f->a[FA_USE];
 	const u64 create = hash_str("CREATE_TRACE_POINTS");
 	bool creates = false;
+	const u32 *id;
 	u32 i;
 
 	v->file = file;
@@ -380,8 +409,11 @@ static void visit_file(struct visitor *v, u32 file)
 		creates |= use[i].name == create;
 		if (!linker_matters(v->l, use[i].name))
 			continue;
+		id = map_find(&v->l->names, use[i].name);
+		if (!id)
+			continue;
 		v->line = use[i].line;
-		visit(v, use[i].name);
+		visit(v, *id);
 	}
 	v->line = 1;
 	visit_all(v, v->l->anonymous.v, v->l->anonymous.n);
@@ -461,6 +493,7 @@ void scan_link(struct scan *s)
 	linker_collect_exports(&l);
 	find_reaching_defs(&l);
 	seal_names(&l);
+	seal_bodies(&l);
 	linker_collect_declarations(&l);
 	index_module_files(&l);
 	find_possible_consumers(&l);

@@ -69,6 +69,9 @@ static inline bool linker_matters(const struct linker *l, u64 name)
 void linker_collect_exports(struct linker *l);
 void linker_collect_declarations(struct linker *l);
 void linker_assign(struct linker *l);
+/* globs.c */
+void linker_add_globs(struct linker *l);
+/* link.c */
 void linker_add_name(struct linker *l, u64 name, enum edge_kind kind, u32 target);
 
 #endif

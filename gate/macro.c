@@ -24,6 +24,7 @@ static int param_index(const struct macro_params *params, u64 name)
 /* Where one argument stands while it is read. */
 struct arg_state {
 	bool any, paste, bad, string;
+	bool call, other; /* nothing but a call: COUNT_ARGS(x) */
 };
 
 static void add_part(struct buf *b, struct arg_state *a, const struct token *t,
@@ -34,6 +35,7 @@ static void add_part(struct buf *b, struct arg_state *a, const struct token *t,
 
 	if ((a->any && !a->paste) || a->string) {
 		a->bad = true;
+		a->other |= a->call;
 		return;
 	}
 	a->any = true;
@@ -68,11 +70,11 @@ static void add_string(struct buf *b, struct arg_state *a, const struct token *t
 /* Ends one argument; true if it says something. */
 static bool end_arg(struct buf *b, size_t start, struct arg_state *a)
 {
-	bool good = a->any && !a->bad && !a->paste;
+	bool good = a->any && !a->bad && !a->paste, empty = !a->any && !a->bad && !a->paste;
 
-	if (!good) {
+	if (!good && !empty) {
 		b->n = start;
-		buf_putc(b, '?');
+		buf_putc(b, a->call && !a->other ? '*' : '?');
 	}
 	*a = (struct arg_state){0};
 	return good;
@@ -104,12 +106,17 @@ const char *encode_args(struct extractor *x, const struct lexer *at,
 		if (t.kind == TOK_EOF || t.kind == TOK_EOL || lx.p > limit)
 			goto err_unreadable;
 		if (token_punct(&t, '(') || token_punct(&t, '{') || token_punct(&t, '[')) {
-			a.bad |= depth > 0;
+			if (depth == 1) {
+				a.other |= a.bad || !a.any || !token_punct(&t, '(');
+				a.call = a.bad = true;
+			}
 			depth++;
 		} else if (token_punct(&t, ')') || token_punct(&t, '}') ||
 			   token_punct(&t, ']')) {
 			if (depth)
 				depth--;
+		} else if (depth > 1) {
+			continue;
 		} else if (depth == 1 && token_punct(&t, ',')) {
 			good |= end_arg(&b, start, &a);
 			buf_putc(&b, ARG_END);
@@ -123,7 +130,7 @@ const char *encode_args(struct extractor *x, const struct lexer *at,
 		} else if (token_punct(&t, '#') || t.kind == TOK_HASH) {
 			add_hash(&lx, &a);
 		} else {
-			a.bad = true;
+			a.bad = a.other = true;
 		}
 	} while (depth);
 	good |= end_arg(&b, start, &a);
@@ -162,7 +169,12 @@ bool template_fill(struct buf *out, const char *recipe, char **argv, u32 argc)
 			buf_putc(out, *p);
 			continue;
 		}
-		if (i >= argc || argv[i][0] == '?')
+		/* what a call makes is not known, but the name may begin before it */
+		if (i < argc && argv[i][0] == '*' && !p[1] && out->n > 3) {
+			buf_putc(out, '*');
+			continue;
+		}
+		if (i >= argc || argv[i][0] == '?' || argv[i][0] == '*')
 			return false;
 		buf_puts(out, argv[i] + (argv[i][0] == '"' && out->n));
 	}
@@ -233,7 +245,7 @@ bool apply_templates(struct extractor *x, u64 callee, const char *s, u32 len, u3
 			continue;
 		if (t[i].kind < 0) {
 			note_use(x, hash_bytes(b.s, b.n), line);
-		} else if (b.s[0] != '"') {
+		} else if (b.s[0] != '"' && b.s[b.n - 1] != '*') {
 			apply_export(x, &t[i], b.s, argv, argc, &via);
 			exports = true;
 		}

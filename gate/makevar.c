@@ -153,7 +153,7 @@ static void expand_foreach(struct makevars *mv, struct buf *out, char **arg,
 	}
 }
 
-#define MAX_FN_ARGS 4
+#define MAX_FN_ARGS 10
 
 /* Splits "a,b,c" at commas outside parentheses. */
 static int split_raw(char *s, char **arg)
@@ -179,6 +179,58 @@ static char *strip_left(char *s)
 	return s + strspn(s, " \t\n");
 }
 
+/* "dir/foo.o" without the suffix. */
+static void base_part(struct buf *out, const char *w, size_t n, const char *a,
+		      const char *b)
+{
+	const char *dot = memrchr(w, '.', n), *slash = memrchr(w, '/', n);
+
+	buf_add(out, w, dot && (!slash || dot > slash) ? (size_t)(dot - w) : n);
+}
+
+/* $(filter a%,list): the words that one of the patterns fits. */
+static void filter_word(struct buf *out, const char *w, size_t n, const char *patterns,
+			const char *unused)
+{
+	size_t len, head;
+
+	for (; *patterns; patterns += len) {
+		patterns += strspn(patterns, " \t\n");
+		len = strcspn(patterns, " \t\n");
+		head = strcspn(patterns, "%");
+		if (!len)
+			continue;
+		if (head >= len) {
+			if (n != len || memcmp(w, patterns, n) != 0)
+				continue;
+		} else if (n < len - 1 || memcmp(w, patterns, head) != 0 ||
+			   memcmp(w + n - (len - head - 1), patterns + head + 1,
+				  len - head - 1) != 0) {
+			continue;
+		}
+		buf_add(out, w, n);
+		return;
+	}
+}
+
+/* $(call name,a,b): the value with a for $(1) and b for $(2). */
+static void call_macro(struct makevars *mv, struct buf *out, char **arg, int n, int depth)
+{
+	const char *v = makevars_get(mv, strip_left(arg[0]));
+	char number[12], *copy;
+	int i;
+
+	if (!v)
+		return;
+	copy = xstrdup(v);
+	for (i = 1; i < MAX_FN_ARGS; i++) {
+		snprintf(number, sizeof(number), "%d", i);
+		makevars_set(mv, number, i < n ? arg[i] : "", '=', false);
+	}
+	makevars_expand(mv, out, copy, strlen(copy), depth + 1);
+	free(copy);
+}
+
 static void apply_function(struct makevars *mv, struct buf *out, const char *name,
 			   char **arg, int n, const char *raw_last, int depth)
 {
@@ -194,6 +246,17 @@ static void apply_function(struct makevars *mv, struct buf *out, const char *nam
 		each_word(out, arg[0], file_part, NULL, NULL);
 	else if (!strcmp(name, "sort") || !strcmp(name, "strip"))
 		buf_puts(out, arg[0]);
+	else if (!strcmp(name, "basename"))
+		each_word(out, arg[0], base_part, NULL, NULL);
+	else if (!strcmp(name, "filter") && n == 2)
+		each_word(out, arg[1], filter_word, arg[0], NULL);
+	else if (!strcmp(name, "call"))
+		call_macro(mv, out, arg, n, depth);
+	else if (!strcmp(name, "eval") && mv->eval && depth < 16)
+		mv->eval(mv->eval_arg, arg[0], strlen(arg[0]));
+	else if (!strcmp(name, "or") || !strcmp(name, "and"))
+		for (; n > 0; n--, arg++)
+			buf_printf(out, "%s ", arg[0]);
 	else if (!strcmp(name, "filter-out") && n == 2)
 		buf_puts(out, arg[1]);
 	else if (!strcmp(name, "foreach") && n == 3)
@@ -262,7 +325,7 @@ static void expand_variable(struct makevars *mv, struct buf *out, const char *s,
 			    int depth)
 {
 	struct buf name = {0}, value = {0};
-	char *colon, *eq, *from, *to;
+	char *colon, *eq, *from, *to, *copy = NULL;
 	const char *v;
 
 	buf_add(&name, "", 0);
@@ -276,6 +339,8 @@ static void expand_variable(struct makevars *mv, struct buf *out, const char *s,
 		v = "y";
 	else
 		v = look_up(mv, name.s);
+	if (v)
+		v = copy = xstrdup(v); /* $(eval) in it may change the variable */
 	if (v && colon && (eq = strchr(colon + 1, '='))) {
 		*eq = '\0';
 		from = xasprintf("%s%s", strchr(colon + 1, '%') ? "" : "%", colon + 1);
@@ -290,6 +355,7 @@ static void expand_variable(struct makevars *mv, struct buf *out, const char *s,
 	}
 	buf_free(&name);
 	buf_free(&value);
+	free(copy);
 }
 
 static size_t closing(const char *s, size_t len)

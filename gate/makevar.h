@@ -13,6 +13,9 @@ struct makevars {
 	})
 	vars;
 	const char *dir; /* what $(src) stands for */
+	/* reads what $(eval) makes, as lines of the makefile */
+	void (*eval)(void *arg, const char *text, size_t len);
+	void *eval_arg;
 };
 
 void makevars_set(struct makevars *mv, const char *name, const char *value, char op,

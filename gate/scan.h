@@ -49,8 +49,10 @@ struct def {
 	const u64 *body, *extra;
 	u32 nbody, nextra;
 	u32 file, line, str, kind;
-	u32 next;     /* 1 + index of the next one with the same name that matters */
-	bool reaches; /* an export, by way of its body */
+	u32 next;          /* 1 + index of the next one with the same name that matters */
+	bool reaches;      /* an export, by way of its body */
+	const u32 *follow; /* link.c: the names in it that matter, by their numbers */
+	u32 nfollow;
 };
 
 struct scan {
