@@ -10,6 +10,7 @@
  */
 #include <stdlib.h>
 
+#include "components.h"
 #include "includes.h"
 
 #define NONE UINT32_MAX
@@ -211,28 +212,19 @@ static void collect_edges(struct includes *inc)
 
 /* ---------------------------------------------------------------- closure ---------- */
 
-/* Tarjan's components, without recursion: include chains are thousands of headers long. */
-struct tarjan {
-	u32 *index, *low, *stack, *call, *pos;
-	u8 *on_stack;
-	u32 counter, nstack, ncall;
-};
-
-static void close_component(struct includes *inc, struct tarjan *t, u32 root)
+static void close_members(void *arg, const u32 *members, u32 n)
 {
+	struct includes *inc = arg;
 	u64 *set = inc->closure + (size_t)inc->ncomponents * inc->words;
-	u32 c = inc->ncomponents++, first = t->nstack, h, e, w;
+	u32 c = inc->ncomponents++, i, e, w;
 
-	do {
-		h = t->stack[--first];
-	} while (h != root);
-	for (e = first; e < t->nstack; e++) {
-		inc->component[t->stack[e]] = c;
-		t->on_stack[t->stack[e]] = 0;
-		set[t->stack[e] / 64] |= 1ull << (t->stack[e] % 64);
+	for (i = 0; i < n; i++) {
+		inc->component[members[i]] = c;
+		set[members[i] / 64] |= 1ull << (members[i] % 64);
 	}
-	for (; t->nstack > first; t->nstack--) {
-		h = t->stack[t->nstack - 1];
+	for (i = 0; i < n; i++) {
+		u32 h = members[i];
+
 		for (e = inc->edge_first[h]; e < inc->edge_first[h + 1]; e++) {
 			u32 d = inc->component[inc->edges[e]];
 			const u64 *other = inc->closure + (size_t)d * inc->words;
@@ -245,56 +237,12 @@ static void close_component(struct includes *inc, struct tarjan *t, u32 root)
 	}
 }
 
-static void enter(struct tarjan *t, const struct includes *inc, u32 h)
-{
-	t->index[h] = t->low[h] = ++t->counter;
-	t->stack[t->nstack++] = h;
-	t->on_stack[h] = 1;
-	t->pos[h] = inc->edge_first[h];
-	t->call[t->ncall++] = h;
-}
-
-static void visit_from(struct includes *inc, struct tarjan *t, u32 start)
-{
-	u32 h, to;
-
-	enter(t, inc, start);
-	while (t->ncall) {
-		h = t->call[t->ncall - 1];
-		if (t->pos[h] < inc->edge_first[h + 1]) {
-			to = inc->edges[t->pos[h]++];
-			if (!t->index[to])
-				enter(t, inc, to);
-			else if (t->on_stack[to] && t->index[to] < t->low[h])
-				t->low[h] = t->index[to];
-			continue;
-		}
-		if (t->low[h] == t->index[h])
-			close_component(inc, t, h);
-		if (--t->ncall && t->low[h] < t->low[t->call[t->ncall - 1]])
-			t->low[t->call[t->ncall - 1]] = t->low[h];
-	}
-}
-
 static void build_closure(struct includes *inc)
 {
-	struct tarjan t = {0};
-	u32 h;
-
 	inc->words = (inc->n + 63) / 64;
 	inc->closure = xcalloc((size_t)inc->n * inc->words, sizeof(u64));
 	inc->component = xcalloc(inc->n, sizeof(u32));
-	t.index = xcalloc(inc->n * 5ul, sizeof(u32));
-	t.low = t.index + inc->n;
-	t.stack = t.low + inc->n;
-	t.call = t.stack + inc->n;
-	t.pos = t.call + inc->n;
-	t.on_stack = xcalloc(inc->n, 1);
-	for (h = 0; h < inc->n; h++)
-		if (!t.index[h])
-			visit_from(inc, &t, h);
-	free(t.index);
-	free(t.on_stack);
+	each_component(inc->n, inc->edge_first, inc->edges, close_members, inc);
 }
 
 /* Where add_closure() adds to. */
@@ -357,6 +305,18 @@ void includes_free(struct includes *inc)
 	free(inc->component);
 	free(inc->always);
 	free(inc);
+}
+
+bool includes_reach(const struct includes *inc, u32 from_file, u32 to_file)
+{
+	u32 a = inc->header_of[from_file], b = inc->header_of[to_file];
+
+	if (a == NONE || b == NONE)
+		return false;
+	if ((inc->always[b / 64] >> (b % 64)) & 1)
+		return true;
+	return (inc->closure[(size_t)inc->component[a] * inc->words + b / 64] >> (b % 64)) &
+	       1;
 }
 
 void visible_init(const struct includes *inc, struct visible *v)

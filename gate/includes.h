@@ -9,6 +9,9 @@ struct includes;
 struct includes *includes_create(const struct scan *s);
 void includes_free(struct includes *inc);
 
+/* Does the one header see the other, whoever includes it? */
+bool includes_reach(const struct includes *inc, u32 from_file, u32 to_file);
+
 /* A set of headers; one a thread, refilled for file after file. */
 struct visible {
 	u64 *bits;

@@ -10,7 +10,7 @@
  */
 #include <stdlib.h>
 
-#include "link.h"
+#include "reach.h"
 
 void linker_add_name(struct linker *l, u64 name, enum edge_kind kind, u32 target)
 {
@@ -244,14 +244,16 @@ static void find_reaching_defs(struct linker *l)
 struct visitor {
 	struct linker *l;
 	struct hits *hits;
-	u32 *def_stamp, *name_stamp, *name_hit;
-	u32 *seen_in; /* by a name's number: the look at a file that met it */
+	u32 *name_stamp, *name_hit;
+	u32 *module_stamp, *file_stamp; /* per set: who has all of it already */
+	/* What was met: by the module; by its files of an architecture; by this file. */
+	u64 *met, *met_in_arch, *met_here;
+	VEC(u32) open; /* definitions to look at, see struct reach_set */
 	u32 module, file, line;
 	u32 serial;  /* of the look at a file */
 	u32 through; /* 1 + definition that the file itself names */
 	struct visible visible;
-	bool visible_ready;
-	u32 depth;
+	bool visible_ready, arch;
 };
 
 static bool sees(struct visitor *v, u32 header)
@@ -270,7 +272,6 @@ static bool in_arch(const struct visitor *v, u32 file)
 
 static void hit_name(struct visitor *v, u32 name)
 {
-
 	struct hit h = {.name = name};
 
 	h.c = (struct consumer){.module = v->module,
@@ -338,46 +339,83 @@ static bool is_shadowed(struct visitor *v, u32 id, u32 name)
 	       !is_declared(v, name);
 }
 
-static void visit(struct visitor *v, u32 id);
-
-static void visit_def(struct visitor *v, u32 index)
+/*
+ * The part of the set that is news: exported names once a module, since one place is
+ * enough, but definitions that a file may or may not see once a file.
+ */
+static u64 take_news(struct visitor *v, const struct reach_word *w)
 {
-	const struct def *d = &v->l->s->defs.v[index];
-	bool outermost = !v->through;
-	u32 i;
+	u32 base = v->l->reach->base;
+	u64 names = w->at < base / 64 ? ~0ull : 0, news;
 
-	v->def_stamp[index] = v->module + 1;
-	if (outermost)
-		v->through = index + 1;
-	v->depth++;
-	for (i = 0; i < d->nfollow; i++)
-		if (v->seen_in[d->follow[i]] != v->serial)
-			visit(v, d->follow[i]);
-	v->depth--;
-	if (outermost)
-		v->through = 0;
+	if (w->at == base / 64)
+		names = (1ull << (base % 64)) - 1;
+	news = w->bits & names & ~v->met[w->at];
+	if (v->arch)
+		news &= ~v->met_in_arch[w->at];
+	news |= w->bits & ~names & ~v->met_here[w->at];
+	(v->arch ? v->met_in_arch : v->met)[w->at] |= news & names;
+	v->met_here[w->at] |= news & ~names;
+	return news;
+}
+
+static void take_words(struct visitor *v, const struct reach_set *set)
+{
+	const struct reach *r = v->l->reach;
+	u32 i, bit;
+	u64 news;
+
+	for (i = 0; i < set->n; i++)
+		for (news = take_news(v, &set->w[i]); news; news &= news - 1) {
+			bit = set->w[i].at * 64 + __builtin_ctzll(news);
+			if (bit < r->base)
+				hit_name(v, bit);
+			else
+				vec_push(&v->open, r->maybe.v[bit - r->base]);
+		}
+}
+
+static void take_set(struct visitor *v, u32 def)
+{
+	const struct reach *r = v->l->reach;
+	u32 set = r->set_of[def];
+
+	for (; set != NO_SET; set = r->sets.v[set].rest) {
+		if (v->module_stamp[set] == v->module + 1 ||
+		    v->file_stamp[set] == v->serial)
+			return;
+		v->file_stamp[set] = v->serial;
+		if (!r->sets.v[set].open && !v->arch)
+			v->module_stamp[set] = v->module + 1;
+		take_words(v, &r->sets.v[set]);
+	}
+}
+
+/* The file, which sees it, names the definition. */
+static void visit_def(struct visitor *v, u32 def)
+{
+	v->through = def + 1;
+	take_set(v, def);
+	while (v->open.n) {
+		def = v->open.v[--v->open.n];
+		if (sees(v, v->l->s->defs.v[def].file))
+			take_set(v, def);
+	}
+	v->through = 0;
 }
 
 static void visit(struct visitor *v, u32 id)
 {
 	const struct linker *l = v->l;
-	bool again;
 	u32 t;
 
-	if (v->depth > 200)
-		return;
-	again = v->seen_in[id] == v->serial;
-	if (again && v->through)
-		return;
-	v->seen_in[id] = v->serial;
 	for (t = l->target_first[id]; t < l->target_first[id + 1]; t++) {
 		const struct target *to = &l->targets[t];
 
 		if (to->file == NO_FILE) {
-			if (v->through || !is_shadowed(v, id, to->index))
+			if (!is_shadowed(v, id, to->index))
 				hit_name(v, to->index);
-		} else if (!again && v->def_stamp[to->index] != v->module + 1 &&
-			   sees(v, to->file)) {
+		} else if (sees(v, to->file)) {
 			visit_def(v, to->index);
 		}
 	}
@@ -388,8 +426,7 @@ static void visit_all(struct visitor *v, const u32 *index, size_t n)
 	size_t i;
 
 	for (i = 0; i < n; i++)
-		if (v->def_stamp[index[i]] != v->module + 1 &&
-		    sees(v, v->l->s->defs.v[index[i]].file))
+		if (sees(v, v->l->s->defs.v[index[i]].file))
 			visit_def(v, index[i]);
 }
 
@@ -398,13 +435,16 @@ static void visit_file(struct visitor *v, u32 file)
 	const struct facts *f = &v->l->s->tree->files.v[file].facts;
 	const struct fact_use *use = f->a[FA_USE];
 	const u64 create = hash_str("CREATE_TRACE_POINTS");
+	u32 base = v->l->reach->base / 64;
 	bool creates = false;
 	const u32 *id;
 	u32 i;
 
 	v->file = file;
 	v->serial++;
+	v->arch = in_arch(v, file);
 	v->visible_ready = false;
+	memset(v->met_here + base, 0, (v->l->reach->words - base) * sizeof(u64));
 	for (i = 0; i < f->n[FA_USE]; i++) {
 		creates |= use[i].name == create;
 		if (!linker_matters(v->l, use[i].name))
@@ -421,30 +461,44 @@ static void visit_file(struct visitor *v, u32 file)
 		visit_all(v, v->l->classes.v, v->l->classes.n);
 }
 
+static void visit_module(struct visitor *v)
+{
+	const struct linker *l = v->l;
+	u32 i, base = l->reach->base / 64 + 1;
+
+	memset(v->met, 0, base * sizeof(u64));
+	memset(v->met_in_arch, 0, base * sizeof(u64));
+	for (i = l->files_first[v->module]; i < l->files_first[v->module + 1]; i++)
+		if (l->may_consume[l->files[i]])
+			visit_file(v, l->files[i]);
+}
+
 static void visit_modules(void *arg, unsigned int worker)
 {
 	struct linker *l = arg;
 	struct visitor v = {.l = l, .hits = &l->hits[worker]};
-	u32 i;
 
-	v.def_stamp = xcalloc(l->s->defs.n + 1, sizeof(u32));
 	v.name_stamp = xcalloc(l->xnames.n + 1, sizeof(u32));
-	v.seen_in = xcalloc(l->names.n + 1, sizeof(u32));
 	v.name_hit = xcalloc(l->xnames.n + 1, sizeof(u32));
+	v.module_stamp = xcalloc(l->reach->sets.n + 1, sizeof(u32));
+	v.file_stamp = xcalloc(l->reach->sets.n + 1, sizeof(u32));
+	v.met = xcalloc(l->reach->words * 3ul, sizeof(u64));
+	v.met_in_arch = v.met + l->reach->words;
+	v.met_here = v.met_in_arch + l->reach->words;
 	visible_init(l->inc, &v.visible);
 	for (;;) {
 		v.module = __atomic_fetch_add(&l->next_module, 1, __ATOMIC_RELAXED);
 		if (v.module >= l->s->modules.n)
 			break;
-		for (i = l->files_first[v.module]; i < l->files_first[v.module + 1]; i++)
-			if (l->may_consume[l->files[i]])
-				visit_file(&v, l->files[i]);
+		visit_module(&v);
 	}
 	visible_free(&v.visible);
-	free(v.def_stamp);
+	vec_free(&v.open);
 	free(v.name_stamp);
 	free(v.name_hit);
-	free(v.seen_in);
+	free(v.module_stamp);
+	free(v.file_stamp);
+	free(v.met);
 }
 
 static void index_module_files(struct linker *l)
@@ -494,6 +548,7 @@ void scan_link(struct scan *s)
 	find_reaching_defs(&l);
 	seal_names(&l);
 	seal_bodies(&l);
+	l.reach = reach_create(&l);
 	linker_collect_declarations(&l);
 	index_module_files(&l);
 	find_possible_consumers(&l);
@@ -503,6 +558,7 @@ void scan_link(struct scan *s)
 	for (i = 0; i < s->workers; i++)
 		vec_free(&l.hits[i]);
 	free(l.hits);
+	reach_free(l.reach);
 	includes_free(l.inc);
 	map_free(&l.names);
 	map_free(&l.xname_index);

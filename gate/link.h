@@ -35,6 +35,7 @@ struct target {
 struct linker {
 	struct scan *s;
 	struct includes *inc;
+	struct reach *reach;
 	struct map names;    /* hash -> number of the name */
 	VEC(u32) first_edge; /* per name: 1 + index in edges */
 	VEC(struct edge) edges;
