@@ -248,7 +248,7 @@ struct visitor {
 	u32 *module_stamp, *file_stamp; /* per set: who has all of it already */
 	/* What was met: by the module; by its files of an architecture; by this file. */
 	u64 *met, *met_in_arch, *met_here;
-	VEC(u32) open; /* definitions to look at, see struct reach_set */
+	VEC(u32) open; /* names to look at, see struct reach_set */
 	u32 module, file, line;
 	u32 serial;  /* of the look at a file */
 	u32 through; /* 1 + definition that the file itself names */
@@ -341,7 +341,7 @@ static bool is_shadowed(struct visitor *v, u32 id, u32 name)
 
 /*
  * The part of the set that is news: exported names once a module, since one place is
- * enough, but definitions that a file may or may not see once a file.
+ * enough, but what depends on the file once a file.
  */
 static u64 take_news(struct visitor *v, const struct reach_word *w)
 {
@@ -394,12 +394,16 @@ static void take_set(struct visitor *v, u32 def)
 /* The file, which sees it, names the definition. */
 static void visit_def(struct visitor *v, u32 def)
 {
+	const struct linker *l = v->l;
+	u32 name, t;
+
 	v->through = def + 1;
 	take_set(v, def);
 	while (v->open.n) {
-		def = v->open.v[--v->open.n];
-		if (sees(v, v->l->s->defs.v[def].file))
-			take_set(v, def);
+		name = v->open.v[--v->open.n];
+		for (t = l->target_first[name]; t < l->target_first[name + 1]; t++)
+			if (l->targets[t].file != NO_FILE && sees(v, l->targets[t].file))
+				take_set(v, l->targets[t].index);
 	}
 	v->through = 0;
 }

@@ -29,23 +29,23 @@ static void number_nodes(struct reach *r)
 	}
 }
 
-static void add_open(struct reach *r, u32 def)
+/* The file that uses the definition may see more of what this name can mean. */
+static void add_open(struct reach *r, u32 name)
 {
-	u32 *at = map_get(&r->maybe_index, def + 1ull, UINT32_MAX);
-
-	if (*at == UINT32_MAX) {
-		*at = r->maybe.n;
-		vec_push(&r->maybe, def);
+	if (r->maybe_of[name] == UINT32_MAX) {
+		r->maybe_of[name] = r->maybe.n;
+		vec_push(&r->maybe, name);
 	}
-	vec_push(&r->own, r->base + *at);
+	vec_push(&r->own, r->base + r->maybe_of[name]);
 }
 
-static void add_targets(struct reach *r, u32 from_file, u32 id)
+static void add_targets(struct reach *r, u32 from_file, u32 name)
 {
 	const struct linker *l = r->l;
+	bool open = false;
 	u32 t;
 
-	for (t = l->target_first[id]; t < l->target_first[id + 1]; t++) {
+	for (t = l->target_first[name]; t < l->target_first[name + 1]; t++) {
 		const struct target *to = &l->targets[t];
 
 		if (to->file == NO_FILE)
@@ -55,8 +55,10 @@ static void add_targets(struct reach *r, u32 from_file, u32 id)
 		else if (includes_reach(l->inc, from_file, to->file))
 			vec_push(&r->edges, r->node_of[to->index]);
 		else
-			add_open(r, to->index);
+			open = true;
 	}
+	if (open)
+		add_open(r, name);
 }
 
 static void collect_edges(struct reach *r)
@@ -200,6 +202,8 @@ struct reach *reach_create(struct linker *l)
 
 	r->l = l;
 	r->base = l->xnames.n;
+	r->maybe_of = xmalloc((l->names.n + 1) * sizeof(u32));
+	memset(r->maybe_of, 0xff, (l->names.n + 1) * sizeof(u32));
 	number_nodes(r);
 	collect_edges(r);
 	r->words = (r->base + r->maybe.n) / 64 + 1;
@@ -217,7 +221,7 @@ struct reach *reach_create(struct linker *l)
 	vec_free(&r->touched);
 	vec_free(&r->merged);
 	vec_free(&r->stamp);
-	map_free(&r->maybe_index);
+	free(r->maybe_of);
 	return r;
 }
 

@@ -9,7 +9,7 @@
 
 /*
  * A set of numbers: those below reach.base are exported names; the others stand for
- * definitions that count only where the file sees them too, reach.maybe. What it holds is
+ * names that mean what the file sees of such definitions, reach.maybe. What it holds is
  * in its own words and in the set `rest`, so that large sets share what they have in
  * common.
  */
@@ -21,7 +21,7 @@ struct reach_set {
 	u32 n;
 	u32 rest;  /* another set, or NO_SET */
 	u32 size;  /* words, those of the rest too */
-	bool open; /* it, or the rest, holds some of those definitions */
+	bool open; /* it, or the rest, holds some of those names */
 };
 
 struct reach {
@@ -32,14 +32,14 @@ struct reach {
 		struct reach_set *v;
 		size_t n, cap;
 	} sets;
-	VEC(u32) maybe; /* the definitions, by number less base */
+	VEC(u32) maybe; /* the names, by number less base */
 
 	/* only while it is made */
 	u32 *node_of, *def_of, n;
 	u32 *edge_first, *own_first;
 	VEC(u32) edges;
 	VEC(u32) own;
-	struct map maybe_index;
+	u32 *maybe_of; /* per name */
 	u64 *scratch, *common;
 	VEC(u32) touched, merged;
 	VEC(u32) stamp; /* per set: the merge that has it */
