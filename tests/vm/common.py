@@ -20,6 +20,10 @@ def say(text):
     print(f"lab: {text}", file=sys.stderr, flush=True)
 
 
+class NotHere(LabError):
+    """What the lab needs can't be had on this machine: a reason to skip, not to fail."""
+
+
 @contextlib.contextmanager
 def progress(text):
     """Shows what is being done while it is done; on a terminal only."""
@@ -40,7 +44,7 @@ def cache_dir():
     try:
         os.makedirs(path, exist_ok=True)
     except OSError as error:
-        raise LabError(f"no cache for kernels can be made at {path}: {error.strerror}; "
+        raise NotHere(f"no cache for kernels can be made at {path}: {error.strerror}; "
                        "set XDG_CACHE_HOME to a folder that you may write to") from None
     return path
 

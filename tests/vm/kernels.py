@@ -14,7 +14,7 @@ import shutil
 import subprocess
 import tempfile
 
-from common import LabError, cache_dir, locked, progress, say
+from common import LabError, NotHere, cache_dir, locked, progress, say
 
 # A series, where it comes from, and what its versions begin with.
 SERIES = {
@@ -58,12 +58,12 @@ Acquire::Retries "3";
 
 
 def ask(command, **more):
-    """What a command prints; a LabError with what it said if it fails."""
+    """What a command prints; NotHere with what it said if it fails."""
     done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
                           stdin=subprocess.DEVNULL, check=False, **more)
     if done.returncode:
         said = (done.stderr or done.stdout).strip() or f"exit status {done.returncode}"
-        raise LabError(f"{' '.join(command[:3])}: {said}")
+        raise NotHere(f"{' '.join(command[:3])}: {said}")
     return done.stdout
 
 
@@ -76,7 +76,7 @@ def system_source():
     for uri, component, release, entry in entries:
         if component == "main" and re.fullmatch(r"[a-z]+", release):
             return uri, signed_by(entry)
-    raise LabError("this system's apt sources name no Debian suite with \"main\", so there is "
+    raise NotHere("this system's apt sources name no Debian suite with \"main\", so there is "
                    "no mirror to have kernels from; see sources.list(5)")
 
 
@@ -127,7 +127,7 @@ class Apt:
         try:
             ask(["apt-get", "-q", "--error-on=any", "update"], env=self.env)
         except LabError as error:
-            raise LabError(f"Debian's package lists can't be had: {error}\nlab: is the network "
+            raise NotHere(f"Debian's package lists can't be had: {error}\nlab: is the network "
                            "there? The mirror is the one of this system's own apt") from None
 
     def names(self):
@@ -155,7 +155,7 @@ def newest(names, series):
             packages = [name.format(version) for name in layout]
             if names.issuperset(packages):
                 return version, packages
-    raise LabError(f"Debian's {SERIES[series][0]} has no kernel {series} for amd64 any more")
+    raise NotHere(f"Debian's {SERIES[series][0]} has no kernel {series} for amd64 any more")
 
 
 def modules_wanted(root, version):
@@ -201,7 +201,7 @@ def fetch(apt, series):
         return
     os.makedirs(os.path.dirname(place), exist_ok=True)
     if shutil.disk_usage(cache_dir()).free < NEEDED_SPACE:
-        raise LabError(f"{cache_dir()} has less than 1 GiB free, which unpacking a kernel "
+        raise NotHere(f"{cache_dir()} has less than 1 GiB free, which unpacking a kernel "
                        "takes; make room, or set XDG_CACHE_HOME")
     say(f"fetching kernel {version}")
     with tempfile.TemporaryDirectory(dir=cache_dir(), prefix="unpack-") as work:

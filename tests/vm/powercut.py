@@ -93,7 +93,7 @@ class Series:
             ports += ["-chardev", f"file,id={port},path={self.dir}/{port}",
                       "-serial", f"chardev:{port}"]
         return ["qemu-system-x86_64", "-machine", "q35,nvdimm=on", "-accel",
-                "tcg,thread=multi", "-cpu", "max", "-smp", "2", "-m", "1G,slots=1,maxmem=4G",
+                "tcg,thread=multi", "-cpu", "max", "-smp", "1", "-m", "1G,slots=1,maxmem=4G",
                 "-nodefaults", "-no-user-config", "-display", "none", "-no-reboot",
                 *ports, *attached, "-kernel", self.kernel[1] + "/vmlinuz",
                 "-initrd", self.dir + "/initramfs",
@@ -198,7 +198,8 @@ def show(results, bad):
               f"{told}; {result['seconds']} s")
     for result in bad:
         lost = [text for text in result["problems"] if ": lost " in text]
-        told = f"found out: {lost[0]}" if lost else "FAIL: nothing was missed"
+        told = (f"found out: {lost[0]}" if lost else
+                "FAIL: " + ("; ".join(result["problems"]) or "nothing was missed"))
         print(f"  {result['kernel']} {result['disk']}, reported before it was flushed: {told}")
 
 
