@@ -84,7 +84,7 @@ static void place_is_reused(void)
 	CHECK(!in_the_set());
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
 	struct hmm *hmm;
 	void *p;
@@ -101,7 +101,8 @@ int main(void)
 	lost(128, 100, 200);
 	lost(128, 120, 130);
 	mapping_is_gone();
-	place_is_reused();
+	if (argc < 2) /* a sanitizer has mmap() to itself */
+		place_is_reused();
 	hmm_close(hmm);
 	munmap(p, PAGES * page);
 	return 0;
