@@ -209,8 +209,8 @@ HMM_API int hmm_translation_put(struct hmm_mirror *mirror,
  * hmm_translation_valid - has nothing changed under it so far?
  *
  * False is final. For drivers that prepare first and submit later. May wait (at most
- * wait_ms) for a change that is just being told: not with a lock held that a driver's revoke
- * takes.
+ * wait_ms) for a change that is just being told: not with a lock held that a driver's
+ * revoke takes.
  */
 HMM_API bool hmm_translation_valid(struct hmm_mirror *mirror,
 				   const struct hmm_translation *translation);
