@@ -72,8 +72,7 @@ static inline void count_back(struct hmm *hmm, uint32_t n)
 		bring_back(hmm, n, state);
 }
 
-_Static_assert(SLOT_READ == HMM_READ << 1, "look_up() shifts both by one");
-_Static_assert(SLOT_WRITE == HMM_WRITE << 1, "look_up() shifts both by one");
+_Static_assert((SLOT_READ | SLOT_WRITE) == (HMM_READ | HMM_WRITE) << 1, "one shift");
 
 static inline __attribute__((always_inline)) bool look_up(struct hmm_mirror *mirror,
 							  uint64_t start, uint64_t end,
