@@ -175,8 +175,11 @@ static inline int reap(struct rig *rig, uint64_t user_data)
 static inline struct io_uring_sqe *prep_read(struct rig *rig, void *to, size_t len,
 					     uint64_t offset, uint64_t user_data)
 {
-	struct io_uring_sqe *sqe = io_uring_get_sqe(&rig->ring);
+	struct io_uring_sqe *sqe;
 
+	/* With SQPOLL the queue is full until the kernel's thread gets to run. */
+	while (!(sqe = io_uring_get_sqe(&rig->ring)))
+		io_uring_sqring_wait(&rig->ring);
 	hmm_uring_prep_read(rig->u, sqe, rig->file, to, len, offset);
 	io_uring_sqe_set_data64(sqe, user_data);
 	return sqe;
