@@ -9,6 +9,9 @@
 #include <sys/mman.h>
 #include <sys/shm.h>
 
+#ifndef MAP_SYNC
+#include <linux/mman.h>
+#endif
 #ifndef MREMAP_DONTUNMAP
 #define MREMAP_DONTUNMAP 4
 #endif
@@ -35,10 +38,11 @@ static void announce_new(struct life *l, const struct span *s)
 	for (unsigned int i = 0; i < s->nr; i++) {
 		const struct page_state *p = &l->pages[s->page + i];
 		const struct file_page *f = p->file < 0 ? NULL : &l->file[p->file];
-		int backing = f && l->kind != KIND_PFILE ? f->backing : model_backing(r);
+		int backing =
+			f && !kind_is_private(l->kind) ? f->backing : model_backing(r);
 
 		model_map(r, s->page + i, backing, page_access(l, s->page + i));
-		if (!f || l->kind == KIND_PFILE)
+		if (!f || kind_is_private(l->kind))
 			model_value(r, backing, f ? f->gen : 0, f ? f->page : 0, true);
 	}
 }
@@ -61,12 +65,19 @@ static void attach(struct life *l, struct mutator *m, struct span s)
 	model_commit(r);
 }
 
+static int share_flags(const struct life *l)
+{
+	if (l->kind == KIND_DAX && l->region->id % 2)
+		return MAP_SHARED_VALIDATE | MAP_SYNC;
+	return kind_is_private(l->kind) ? MAP_PRIVATE : MAP_SHARED;
+}
+
 /* mmap, over whatever is there. */
 void change_map(struct life *l, struct mutator *m, struct span s)
 {
 	struct region *r = l->region;
 	int prot = some_prot(&m->rng);
-	int flags = MAP_FIXED | (kind_is_private(l->kind) ? MAP_PRIVATE : MAP_SHARED);
+	int flags = MAP_FIXED | share_flags(l);
 	unsigned int from = s.first;
 
 	if (l->kind == KIND_SYSV) {

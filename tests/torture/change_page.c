@@ -66,8 +66,8 @@ static void announce_empty(struct life *l, const struct span *s, bool certain)
 		const struct file_page *f = p->file < 0 ? NULL : &l->file[p->file];
 		int backing = model_current(r, s->page + i)->backing;
 
-		model_value(r, backing, f && l->kind == KIND_PFILE ? f->gen : 0,
-			    f && l->kind == KIND_PFILE ? f->page : 0, certain);
+		model_value(r, backing, f && kind_is_private(l->kind) ? f->gen : 0,
+			    f && kind_is_private(l->kind) ? f->page : 0, certain);
 	}
 }
 
@@ -114,7 +114,7 @@ void change_remove(struct life *l, struct mutator *m, struct span s)
 	struct region *r = l->region;
 	int err;
 
-	if (l->kind != KIND_SHARED && l->kind != KIND_MEMFD && l->kind != KIND_SFILE) {
+	if (l->kind != KIND_SHARED && !kind_shows_file(l->kind)) {
 		change_discard(l, m, s);
 		return;
 	}
@@ -179,11 +179,11 @@ static void announce_length(struct life *l, unsigned int from, unsigned int to)
 		if (!p->mapped || p->file < (int)from || p->file >= (int)to)
 			continue;
 		model_map(r, i, backing, page_access(l, i));
-		if (l->kind == KIND_PFILE)
+		if (kind_is_private(l->kind))
 			model_value(r, backing, 0, 0, true);
 	}
 	for (unsigned int i = from; i < to; i++) {
-		if (l->kind == KIND_PFILE)
+		if (kind_is_private(l->kind))
 			l->file[i].gen = 0;
 		else
 			model_value(r, l->file[i].backing, 0, 0, true);

@@ -15,9 +15,10 @@
 #include <unistd.h>
 
 const char *const kind_names[KINDS] = {
-	"anon", "thp", "shared", "memfd", "sysv", "pfile", "sfile", "heap", "stack",
+	"anon",  "thp",  "shared", "memfd", "sysv", "pfile",
+	"sfile", "heap", "stack",  "dax",   "pdax",
 };
-const char *file_folder;
+const char *file_folder, *dax_folders[2];
 
 void change_failed(const char *what, const struct span *s)
 {
@@ -83,11 +84,14 @@ static void share_pages(struct life *l)
 
 static int open_file(struct life *l)
 {
+	const char *folder = file_folder;
 	char name[256];
 
 	if (l->kind == KIND_MEMFD)
 		return memfd_create("torture", MFD_CLOEXEC);
-	snprintf(name, sizeof(name), "%s/torture-XXXXXX", file_folder);
+	if (l->kind == KIND_DAX || l->kind == KIND_PDAX)
+		folder = dax_folders[dax_folders[1] ? l->region->id / 2 % 2 : 0];
+	snprintf(name, sizeof(name), "%s/torture-XXXXXX", folder);
 	l->fd = mkostemp(name, O_CLOEXEC);
 	if (l->fd >= 0)
 		unlink(name);
@@ -103,6 +107,9 @@ static void begin_file(struct life *l, struct mutator *m)
 	if (l->fd < 0)
 		change_failed("a new file", NULL);
 	l->file_pages = r->pages;
+	/* In one piece, so that it may be mapped by huge pages. */
+	if (l->kind == KIND_DAX && fallocate(l->fd, 0, 0, (off_t)r->pages * PAGE))
+		change_failed("fallocate of a new file", NULL);
 	for (unsigned int i = 0; i < r->pages; i++) {
 		l->file[i].gen = gen;
 		l->file[i].page = (uint16_t)i;
@@ -110,7 +117,7 @@ static void begin_file(struct life *l, struct mutator *m)
 		if (pwrite(l->fd, m->scratch, PAGE, (off_t)i * PAGE) != PAGE)
 			change_failed("write to a new file", NULL);
 	}
-	if (l->kind == KIND_PFILE)
+	if (!kind_shows_file(l->kind))
 		return;
 	model_begin(r);
 	share_pages(l);
@@ -161,8 +168,7 @@ void life_begin(struct life *l, struct mutator *m, enum kind kind)
 void life_end(struct life *l)
 {
 	struct region *r = l->region;
-	bool shared =
-		l->kind == KIND_SYSV || l->kind == KIND_MEMFD || l->kind == KIND_SFILE;
+	bool shared = l->kind == KIND_SYSV || kind_shows_file(l->kind);
 
 	if (l->kind == KIND_HEAP)
 		heap_end(l);

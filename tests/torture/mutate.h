@@ -21,6 +21,8 @@ enum kind {
 	KIND_SFILE, /* shared mapping of a file */
 	KIND_HEAP,
 	KIND_STACK,
+	KIND_DAX,  /* shared mapping of a file on DAX, every other with MAP_SYNC */
+	KIND_PDAX, /* private mapping of a file on DAX */
 	KINDS
 };
 extern const char *const kind_names[KINDS];
@@ -83,7 +85,7 @@ struct hint {
 };
 extern struct hint hint;
 extern unsigned int kinds_enabled; /* bits 1 << KIND_x */
-extern const char *file_folder;
+extern const char *file_folder, *dax_folders[2];
 
 static inline uint64_t rnd(uint64_t *state)
 {
@@ -104,11 +106,16 @@ void life_begin(struct life *l, struct mutator *m, enum kind kind);
 void life_end(struct life *l);
 static inline bool kind_is_file(enum kind k)
 {
-	return k == KIND_MEMFD || k == KIND_PFILE || k == KIND_SFILE;
+	return k == KIND_MEMFD || k == KIND_PFILE || k == KIND_SFILE || k == KIND_DAX ||
+	       k == KIND_PDAX;
+}
+static inline bool kind_shows_file(enum kind k)
+{
+	return kind_is_file(k) && k != KIND_PFILE && k != KIND_PDAX;
 }
 static inline bool kind_is_private(enum kind k)
 {
-	return k == KIND_ANON || k == KIND_THP || k == KIND_PFILE;
+	return k == KIND_ANON || k == KIND_THP || k == KIND_PFILE || k == KIND_PDAX;
 }
 static inline bool kind_is_anon(enum kind k)
 {

@@ -433,8 +433,21 @@ static void options(int argc, char **argv)
 		option(c, optarg);
 	if (optind < argc)
 		usage("unexpected argument");
+	dax_folders[0] = getenv("HMM_DAX_EXT4");
+	dax_folders[1] = getenv("HMM_DAX_XFS");
+	if (!dax_folders[0]) {
+		dax_folders[0] = dax_folders[1];
+		dax_folders[1] = NULL;
+	}
 	if (!kinds_enabled)
 		kinds_enabled = (1u << KINDS) - 1;
+	if (!dax_folders[0])
+		kinds_enabled &= ~(1u << KIND_DAX | 1u << KIND_PDAX);
+	if (!kinds_enabled) {
+		printf("skipped: no directory on DAX: HMM_DAX_EXT4 or HMM_DAX_XFS name one "
+		       "(./run lab has some)\n");
+		exit(77);
+	}
 	choose_devices(opt.devices);
 }
 

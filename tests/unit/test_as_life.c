@@ -63,7 +63,7 @@ static void begin(const char *what)
 	doing = what;
 	printf("%s\n", what);
 	fflush(stdout);
-	alarm(60);
+	alarm(240); /* an emulated machine may be slow */
 }
 
 /* ---- open and close ---------------------------------------------------------------------
