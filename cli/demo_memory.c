@@ -105,8 +105,19 @@ static unsigned int next_half(const struct buffer *buffer)
 static void *map_half(struct buffer *buffer, void *addr, int flags, unsigned int half,
 		      bool raw)
 {
-	void *memory = map_memory(addr, buffer->len, buffer->kind->map_flags | flags,
-				  buffer->fd, half_offset(buffer, half), raw);
+	void *memory;
+
+	/* MAP_SHARED_VALIDATE does not know the flag: something else takes the place. */
+	if (buffer->kind->dax && flags & MAP_FIXED_NOREPLACE) {
+		memory = map_memory(addr, buffer->len,
+				    MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1,
+				    0, raw);
+		if (memory != addr)
+			return memory;
+		flags = MAP_FIXED;
+	}
+	memory = map_memory(addr, buffer->len, buffer->kind->map_flags | flags, buffer->fd,
+			    half_offset(buffer, half), raw);
 
 	if (memory != MAP_FAILED && buffer->len == HUGE_SIZE &&
 	    !(buffer->kind->map_flags & MAP_HUGETLB))

@@ -157,6 +157,22 @@ static int share_flags(unsigned int traits)
 	return traits & T_SHARED ? MAP_SHARED : MAP_PRIVATE;
 }
 
+/*
+ * MAP_SHARED_VALIDATE does not know MAP_FIXED_NOREPLACE: the addresses are taken by
+ * something else first.
+ */
+static int reserve(const struct check_calls *calls, uint8_t *at, size_t len, int *flags)
+{
+	if (!(*flags & MAP_FIXED_NOREPLACE))
+		return 0;
+	if (calls->mmap(at, len, PROT_NONE,
+			MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1,
+			0) == MAP_FAILED)
+		return errno == EEXIST ? -EBUSY : -errno;
+	*flags = MAP_FIXED;
+	return 0;
+}
+
 int map_fd(struct check_region *r, const struct check_calls *calls, uint8_t *at, size_t len,
 	   int flags, const uint8_t *data)
 {
@@ -173,6 +189,8 @@ int map_fd(struct check_region *r, const struct check_calls *calls, uint8_t *at,
 	view = err ? -1 : mapping_fd(r->kind, fd);
 	if (!err && view < 0)
 		err = -errno;
+	if (!err && (traits & T_SYNC))
+		err = reserve(calls, at, len, &flags);
 	if (!err) {
 		p = calls->mmap(at, len, prot, share | flags, view, 0);
 		if (p == MAP_FAILED)
