@@ -160,7 +160,8 @@ static inline bool watch_maybe(const struct watch_live *live, uint64_t start, ui
 struct uffd {
 	int fd;
 	uint64_t features;
-	bool any; /* any kind of mapping can be watched */
+	bool any;  /* any kind of mapping can be watched */
+	bool none; /* no mapping can be watched, on this processor */
 };
 
 int uffd_open(struct uffd *uffd, const char **why);

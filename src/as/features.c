@@ -71,7 +71,14 @@ static void add_uffd(struct list *list)
 
 	if (err == -EMFILE || err == -ENFILE)
 		text.remedy = "raise RLIMIT_NOFILE (ulimit -n)";
-	add(list, "source", "userfaultfd", there(!err), text);
+	if (!err && uffd.none) {
+		text.reason = "the kernel has no write-protection by userfaultfd on this "
+			      "processor: memory is reached directly or staged, and not "
+			      "remembered";
+		text.remedy =
+			"none for this processor, or a newer kernel (arm64: Linux 6.10)";
+	}
+	add(list, "source", "userfaultfd", there(!err && !uffd.none), text);
 	add(list, "source", "userfaultfd-any", there(!err && uffd.any), any);
 	if (!err)
 		uffd_close(&uffd, NULL);

@@ -121,6 +121,8 @@ int as_arm(struct as *as, uint64_t start, uint64_t end)
 	int tries = ARM_TRIES;
 	bool covered;
 
+	if (as->uffd.none)
+		return -EOPNOTSUPP; /* find() says whether something is mapped */
 	covered = still_watched(as, start, end);
 	while (!covered && start < end) {
 		int err = maps_find(&as->maps, start, &mapping);

@@ -101,6 +101,9 @@ int uffd_open(struct uffd *uffd, const char **why)
 	}
 	uffd->fd = fd;
 	uffd->any = uffd->features & K_UFFD_FEATURE_WP_ASYNC;
+	/* Some processors' page tables have no room for it: nothing can be watched there.
+	 */
+	uffd->none = !(offered & UFFD_FEATURE_PAGEFAULT_FLAG_WP);
 	return 0;
 }
 

@@ -84,6 +84,22 @@ static void place_is_reused(void)
 	CHECK(!in_the_set());
 }
 
+/* As on a processor without write-protection by userfaultfd: said at once, nothing tried.
+ */
+static void nothing_can_be_watched(void)
+{
+	void *p = mmap(NULL, page, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	uint64_t at = (uintptr_t)p;
+	bool none = as_self.uffd.none;
+
+	CHECK(p != MAP_FAILED);
+	as_self.uffd.none = true;
+	CHECK(as_arm(&as_self, at, at + page) == -EOPNOTSUPP);
+	CHECK(uffd_registered(&as_self.uffd, at, at + page));
+	as_self.uffd.none = none;
+	munmap(p, page);
+}
+
 int main(int argc, char **argv)
 {
 	struct hmm *hmm;
@@ -95,6 +111,12 @@ int main(int argc, char **argv)
 	CHECK(p != MAP_FAILED);
 	start = (uintptr_t)p;
 	CHECK(!hmm_open(NULL, &hmm));
+	nothing_can_be_watched();
+	if (as_self.uffd.none) {
+		hmm_close(hmm);
+		printf("skipped: nothing can be watched on this processor\n");
+		return 77;
+	}
 	lost(0, 0, PAGES);
 	lost(128, 0, PAGES);
 	lost(PAGES - 1, 0, PAGES);
