@@ -236,9 +236,12 @@ static int watch_it(uint8_t *at, size_t len)
 
 static uint8_t *map_secret(size_t len)
 {
-	int fd = (int)syscall(SYS_memfd_secret, 0);
 	void *p = MAP_FAILED;
+	int fd = -1;
 
+#ifdef SYS_memfd_secret /* not on every processor */
+	fd = (int)syscall(SYS_memfd_secret, 0);
+#endif
 	if (fd >= 0 && !ftruncate(fd, (off_t)len))
 		p = mmap(NULL, len, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
 	if (fd >= 0)

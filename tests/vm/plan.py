@@ -69,6 +69,10 @@ def make(build, how):
     torture_args = ["--seconds", str(seconds), "--devices", "ref,uring,stage,slow"]
     nobody = ["setpriv", "--reuid=nobody", "--regid=nogroup", "--clear-groups"]
     steps = [Step("info", shell([hmm, "info", "--json"]), 60, "info")]
+    # Last of the mapped files: their file systems are unmounted and mounted again.
+    durable = [os.path.join(os.path.dirname(__file__), "durable.sh"),
+               os.path.join(build, "tests/vm/durable")]
+    steps.append(Step("durable", shell(durable), 300))
     if how == "short":
         steps.append(Step("check", shell(check + SHORT_CHECK), 300, "check"))
         steps.append(Step("check-nobody", shell(nobody + check + NOBODY_CHECK), 300, "nobody"))
