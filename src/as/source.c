@@ -70,21 +70,23 @@ static int arm_mapping(struct as *as, const struct as_mapping *mapping)
 static int registered_locked(struct as *as, uint64_t start, uint64_t end)
 {
 	struct as_mapping mapping;
-	int err = 0;
 
 	if (end - start <= ASK_WHOLE * page_size())
 		return uffd_registered(&as->uffd, start, end);
-	for (; !err && start < end; start = mapping.end) {
-		err = maps_next(&as->maps, start, &mapping);
-		if (err || mapping.start >= end)
-			return err == -ENOENT ? 0 : err;
-		uint64_t from = mapping.start > start ? mapping.start : start;
-		uint64_t page = mapping.page ? mapping.page : page_size();
+	while (start < end) {
+		int err = maps_next(&as->maps, start, &mapping);
+		uint64_t page = err || !mapping.page ? page_size() : mapping.page;
+		uint64_t at = start - start % page;
 
-		from -= from % page;
-		err = uffd_registered(&as->uffd, from, from + page);
+		if (!err && mapping.start > start)
+			err = -ENOENT;
+		if (!err)
+			err = uffd_registered(&as->uffd, at, at + page);
+		if (err)
+			return err;
+		start = mapping.end;
 	}
-	return err;
+	return 0;
 }
 
 /*
