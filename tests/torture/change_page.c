@@ -84,8 +84,9 @@ void change_discard(struct life *l, struct mutator *m, struct span s)
 	model_started(l->region);
 	if (how == 1)
 		mlock(s.at, s.len);
-	if (how == 2 ? calls->process_madvise(s.at, s.len, advice)
-		     : calls->madvise(s.at, s.len, advice))
+	/* Only from Linux 6.13 on may process_madvise() discard. */
+	if ((how != 2 || calls->process_madvise(s.at, s.len, advice)) &&
+	    calls->madvise(s.at, s.len, advice))
 		change_failed("MADV_DONTNEED", &s);
 	if (how == 1)
 		munlock(s.at, s.len);
