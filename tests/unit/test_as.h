@@ -33,7 +33,7 @@
 #define SANITIZED 0
 #endif
 
-#define PAGE 4096ul
+#define PAGE ((unsigned long)getpagesize())
 
 static int plain_map(struct hmm_device *device, struct hmm_mapping *mapping)
 {

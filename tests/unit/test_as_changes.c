@@ -179,7 +179,7 @@ static long do_process_madvise(char *p)
 	else
 		ret = process_madvise(fd, iov, 2, MADV_DONTNEED, 0);
 	close(fd);
-	return ret == 2 * PAGE ? 0 : -1;
+	return ret == 2 * (long)PAGE ? 0 : -1;
 }
 
 static long do_shmdt(char *p)
@@ -282,6 +282,10 @@ int main(int argc, char **argv)
 	unlink(path);
 	mem_fd = memfd_create("changes", MFD_CLOEXEC);
 	plain_open(&plain, events ? HMM_NO_INTERPOSE : 0);
+	if (!is_on("userfaultfd")) {
+		plain_close(&plain);
+		return 77; /* nothing is remembered, so nothing has to be noticed */
+	}
 	interposed = is_on("interposition");
 	perf = is_on("perf");
 	any = is_on("userfaultfd-any");

@@ -142,6 +142,10 @@ int main(void)
 		printf("skipped: %s\n", why);
 		return 77;
 	}
+	if (uffd.none) {
+		printf("skipped: nothing can be watched on this processor\n");
+		return 77;
+	}
 	CHECK(tasks_init(&tasks) == 0);
 	CHECK(quiesce_changers_done(&tasks));
 	pthread_create(&thread, NULL, sleeper, NULL);

@@ -17,7 +17,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#define PAGE 4096ul
+#define PAGE ((unsigned long)getpagesize())
 #define HUGE (2ul << 20)
 
 #define CHECK(what)                                                                    \

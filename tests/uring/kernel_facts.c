@@ -18,7 +18,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#define PAGE          4096ul
+#define PAGE          ((unsigned long)getpagesize())
 #define READV_FIXED   60
 #define SINGLE_ISSUER (1u << 12)
 #define DEFER_TASKRUN (1u << 13)

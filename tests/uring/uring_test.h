@@ -19,7 +19,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#define PAGE     4096ul
+#define PAGE     ((unsigned long)getpagesize())
 #define FILE_LEN (4ul << 20)
 
 static int test_failed;
