@@ -18,7 +18,7 @@ SLOWER = 10
 # Of a change that revokes and of one that cuts memory off: with what comes before and after.
 SHORT_CHECK = ["--change", "munmap,punch", "--way", "libc", "--device", "ref,uring"]
 NOBODY_CHECK = ["--change", "munmap", "--way", "libc", "--device", "uring"]
-SHORT_TESTS = ["ref", "as-watch", "uring-kernel_facts"]
+SHORT_TESTS = ["ref", "as-watch", "uring-stale"]
 LONG_SUITES = ["unit", "uring", "conformance", "torture", "inject"]
 # These would do once more what the steps do, or test the tests.
 NOT_HERE = ["torture", "torture-raw", "torture-checker", "torture-checker-can-fail",
