@@ -4,13 +4,15 @@
  *
  * A registered mapping raises UNMAP, REMAP and REMOVE events. It is registered for
  * write-protection, and nothing is ever write-protected: so no access faults and none gets
- * slower. From kernel 6.7 on (WP_ASYNC) that works for any kind of mapping, before that for
- * anonymous memory, shared memory and hugetlb.
+ * slower. From kernel 6.17 on (WP_ASYNC) that works for any kind of mapping, before that
+ * for anonymous memory, shared memory and hugetlb.
  */
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/userfaultfd.h>
+#include <stdio.h>
 #include <sys/ioctl.h>
+#include <sys/utsname.h>
 
 #include "as/as.h"
 #include "as/kernel.h"
@@ -83,6 +85,22 @@ static const char *why_not(int err)
 	}
 }
 
+/*
+ * Before 6.17 an unregistering that would join two pieces of a mapping with a close of its
+ * own (System V memory, files on FUSE) meets a BUG_ON: it ends the kernel, whoever asks.
+ * Only what is watched by way of WP_ASYNC runs into it, so that is not asked for there.
+ */
+static bool async_is_safe(void)
+{
+	struct utsname kernel;
+	unsigned int major = 0, minor = 0;
+
+	uname(&kernel);
+	if (sscanf(kernel.release, "%u.%u", &major, &minor) != 2)
+		return false;
+	return major > 6 || (major == 6 && minor >= 17);
+}
+
 int uffd_open(struct uffd *uffd, const char **why)
 {
 	uint64_t offered = 0;
@@ -92,6 +110,8 @@ int uffd_open(struct uffd *uffd, const char **why)
 	if (fd >= 0) {
 		sys_close(fd);
 		uffd->features = NEEDED | (WANTED & offered);
+		if (!async_is_safe())
+			uffd->features &= ~K_UFFD_FEATURE_WP_ASYNC;
 		fd = (offered & NEEDED) == NEEDED ? ask(uffd->features, &offered)
 						  : -EOPNOTSUPP;
 	}
