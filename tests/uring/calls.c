@@ -274,6 +274,7 @@ int main(void)
 	struct rig rig;
 	bool vectors, sends;
 
+	need_fixed_buffers();
 	if (!probe)
 		skip("no io_uring here");
 	vectors = io_uring_opcode_supported(probe, 60);

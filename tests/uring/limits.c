@@ -132,6 +132,7 @@ int main(void)
 	int status = -1;
 	pid_t pid;
 
+	need_fixed_buffers();
 	fflush(stdout);
 	pid = fork();
 	if (!pid)

@@ -350,6 +350,7 @@ static void two_threads(void)
 
 int main(void)
 {
+	need_fixed_buffers();
 	each_setup();
 	deferred();
 	short_submit();

@@ -125,6 +125,7 @@ int main(void)
 {
 	struct rig rig;
 
+	need_fixed_buffers();
 	rig_open(&rig, 8, 0, NULL, LEN);
 	for (size_t i = 0; i < sizeof(changes) / sizeof(changes[0]); i++)
 		for (enum way way = LIBC; way <= RAW; way++) {

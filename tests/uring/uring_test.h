@@ -58,6 +58,18 @@ static inline void skip(const char *reason)
 	exit(77);
 }
 
+/* Where changes of memory cannot be watched, nothing is ever on a fixed buffer. */
+static inline void need_fixed_buffers(void)
+{
+	struct hmm_feature features[32];
+	int nr = hmm_features(features, 32);
+
+	for (int i = 0; i < nr && i < 32; i++)
+		if (!strcmp(features[i].name, "userfaultfd") &&
+		    features[i].state != HMM_FEATURE_ON)
+			skip(features[i].reason);
+}
+
 static inline unsigned char pattern(size_t offset)
 {
 	return 1 + (offset * 7 + offset / 4096) % 251;
