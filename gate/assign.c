@@ -92,6 +92,26 @@ static bool is_known(const struct scan *s, const struct export *e)
 	return false;
 }
 
+static void add_unnamed(struct scan *s, u32 file, const char *text)
+{
+	struct unnamed u = {.file = file, .text = text};
+
+	vec_push(&s->unnamed, u);
+}
+
+/* A header that is included again and again may make another name of it each time. */
+static bool is_macro_here(const struct facts *f, const char *name)
+{
+	const struct fact_def *d = f->a[FA_DEF];
+	u64 hash = hash_str(name);
+	u32 i;
+
+	for (i = 0; i < f->n[FA_DEF]; i++)
+		if (d[i].name == hash && d[i].kind == DEF_MACRO)
+			return true;
+	return false;
+}
+
 static void collect_from_file(struct scan *s, u32 file)
 {
 	const struct facts *f = &s->tree->files.v[file].facts;
@@ -106,7 +126,9 @@ static void collect_from_file(struct scan *s, u32 file)
 		e.kind = fe[i].kind;
 		e.line = fe[i].line;
 		e.judged = true;
-		if (!is_known(s, &e))
+		if (fe[i].kind & EXP_UNNAMED)
+			add_unnamed(s, file, e.name);
+		else if (!is_known(s, &e))
 			vec_push(&s->exports, e);
 	}
 }
@@ -129,6 +151,9 @@ static void collect_from_header(struct scan *s, u32 file)
 			continue;
 		args = xstrdup(facts_str(f, call[i].args));
 		argc = split_args(args, argv);
+		if (*args == '*' && l->n && l->t[0].kind >= 0)
+			add_unnamed(s, file,
+				    arena_strndup(&s->arena, args + 1, strlen(args + 1)));
 		for (k = 0; k < l->n; k++) {
 			if (l->t[k].kind < 0 ||
 			    !template_fill(&b, l->t[k].name, argv, argc) || !b.n ||
@@ -139,6 +164,8 @@ static void collect_from_header(struct scan *s, u32 file)
 			e.kind = l->t[k].kind;
 			e.line = call[i].line;
 			e.judged = true;
+			if (is_macro_here(f, e.name))
+				add_unnamed(s, file, e.name);
 			vec_push(&s->exports, e);
 		}
 		free(args);

@@ -44,7 +44,14 @@ struct cache {
 /* Facts of another build of the extraction are of no use. */
 static u64 build_id(void)
 {
-	return hash_str(__DATE__ __TIME__ EXPORTGATE_VERSION) ^ sizeof(struct fact_call);
+	struct stat st;
+	u64 id[3] = {sizeof(struct fact_call), 0, 0};
+
+	if (!stat("/proc/self/exe", &st)) {
+		id[1] = st.st_size;
+		id[2] = st.st_mtim.tv_sec * 1000000000ull + st.st_mtim.tv_nsec;
+	}
+	return hash_str(EXPORTGATE_VERSION) ^ hash_bytes((const char *)id, sizeof(id));
 }
 
 static char *cache_name(const char *dir, const struct tree *t, u64 policy)

@@ -83,6 +83,8 @@ static void record_header_call(struct extractor *x)
 	if (x->def == NO_DEF)
 		return;
 	args = encode_args(x, &x->lx, NULL);
+	if ((!args || *args == '*') && primitives_find(x->prims, x->t.h))
+		args = raw_args(x);
 	if (!args)
 		return;
 	call.args = note_str(x, args, strlen(args));

@@ -110,6 +110,17 @@ static bool never_true(struct extractor *x, bool is_ifdef)
 	return t.kind == TOK_EOL;
 }
 
+static void end_alias(struct extractor *x)
+{
+	struct token t;
+	size_t i;
+
+	lexer_next(&x->lx, &t);
+	for (i = 0; t.kind == TOK_ID && i < x->aliases.n; i++)
+		if (x->aliases.v[i].name == t.h && x->aliases.v[i].end == UINT32_MAX)
+			x->aliases.v[i].end = t.line;
+}
+
 void parse_directive(struct extractor *x)
 {
 	struct token t;
@@ -119,6 +130,8 @@ void parse_directive(struct extractor *x)
 	if (t.kind == TOK_ID) {
 		if (token_is(&t, "define")) {
 			parse_define(x);
+		} else if (token_is(&t, "undef")) {
+			end_alias(x);
 		} else if (token_is(&t, "include")) {
 			parse_include(x);
 		} else if (token_is(&t, "if") || token_is(&t, "ifdef") ||

@@ -12,6 +12,7 @@
 #include "command.h"
 #include "built.h"
 #include "history.h"
+#include "unseen.h"
 
 enum difference {
 	DIFF_NONE,
@@ -19,6 +20,7 @@ enum difference {
 			       */
 	DIFF_UNSEEN_EXPORT,   /* built, but the source does not export it: error */
 	DIFF_MADE,            /* the same, but a compiler or generator makes its name */
+	DIFF_RENAMED,         /* the same, but a macro puts another name there */
 	DIFF_NOT_BUILT,       /* not in this configuration */
 	DIFF_OTHER_ARCH,
 	DIFF_NOT_USED_HERE, /* its consumers are not in this configuration */
@@ -30,6 +32,7 @@ static const char *const difference_names[DIFF_COUNT] = {
 	"error: built objects import it, but the source scan saw no consumer",
 	"error: it is built, but the source scan saw no export",
 	"made by a compiler or a generator: no source line exports it",
+	"renamed: a macro that is not expanded makes its name",
 	"other configuration: the export is not built here",
 	"other architecture: the export is not built here",
 	"other configuration: its consumers are not built here",
@@ -104,11 +107,14 @@ static void note_unseen(const struct scan *s, const struct built *b, u32 *count,
 		map_get(&known, hash_str(export_symbol(a, &s->exports.v[i])), 1);
 	for (i = 0; i < b->symbols.n; i++) {
 		const struct elf_symbol *sym = &b->symbols.v[i];
-		enum difference d;
+		enum difference d = DIFF_UNSEEN_EXPORT;
 
 		if (map_find(&known, hash_str(sym->name)) || !*sym->module)
 			continue;
-		d = is_generated(sym->name) ? DIFF_MADE : DIFF_UNSEEN_EXPORT;
+		if (is_generated(sym->name) || unseen_is_generated(s, sym->name))
+			d = DIFF_MADE;
+		else if (unseen_is_renamed(s, sym->name, sym->module))
+			d = DIFF_RENAMED;
 		count[d]++;
 		if (d == DIFF_UNSEEN_EXPORT)
 			json_array_append_new(list,

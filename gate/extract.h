@@ -53,6 +53,14 @@ struct seen {
 	u32 gen;
 };
 
+/* #define name other, in a source. */
+struct alias {
+	u64 name;
+	const char *other;
+	u32 line, end; /* of the definition, and where it is taken back */
+	bool sure;     /* it is under no condition */
+};
+
 struct local_macro {
 	u64 name;
 	u32 first, n; /* in local_templates */
@@ -89,6 +97,7 @@ struct extractor {
 	VEC(struct fact_global) globals;
 	struct buf str;
 	struct map statics; /* names that the file keeps to itself */
+	VEC(struct alias) aliases;
 
 	/* each name once: a name was seen if its entry has this generation */
 	struct seen *seen;
@@ -133,6 +142,8 @@ struct macro_params {
  */
 const char *encode_args(struct extractor *x, const struct lexer *at,
 			const struct macro_params *params);
+/* The text between the parentheses that come next, as far as it is of use: "*text". */
+const char *raw_args(struct extractor *x);
 /* The macro that is called makes names: note them. False if it makes none. */
 bool apply_templates(struct extractor *x, u64 callee, const char *s, u32 len, u32 line);
 void parse_define(struct extractor *x);

@@ -38,6 +38,7 @@ void extractor_destroy(struct extractor *x)
 	vec_free(&x->includes);
 	vec_free(&x->decls);
 	vec_free(&x->globals);
+	vec_free(&x->aliases);
 	vec_free(&x->macros);
 	vec_free(&x->local_templates);
 	buf_free(&x->str);
@@ -187,7 +188,7 @@ static void reset(struct extractor *x, enum text_kind kind)
 {
 	x->kind = kind;
 	x->uses.n = x->defs.n = x->body.n = x->calls.n = x->exports.n = 0;
-	x->includes.n = x->decls.n = x->globals.n = 0;
+	x->includes.n = x->decls.n = x->globals.n = x->aliases.n = 0;
 	x->locals.n = x->macros.n = x->local_templates.n = 0;
 	x->str.n = 0;
 	x->macros_filter = x->locals_filter = 0;
@@ -209,6 +210,31 @@ static void drop_statics(struct extractor *x)
 		if (!map_find(&x->statics, x->uses.v[i].name))
 			x->uses.v[kept++] = x->uses.v[i];
 	x->uses.n = kept;
+}
+
+/*
+ * The preprocessor sees an exported name too. A macro under a condition may make another
+ * name of it, one under none does.
+ */
+static void rename_exports(struct extractor *x)
+{
+	size_t i, k, n = x->exports.n;
+
+	for (k = 0; k < x->aliases.n; k++)
+		for (i = 0; i < n; i++) {
+			const struct alias *a = &x->aliases.v[k];
+			struct fact_export e = x->exports.v[i];
+
+			if (hash_str(x->str.s + e.name) != a->name || e.kind & EXP_LIBRARY)
+				continue;
+			e.name = note_str(x, a->other, strlen(a->other));
+			if (!a->sure || e.line < a->line || e.line > a->end) {
+				e.kind |= EXP_UNNAMED;
+				vec_push(&x->exports, e);
+			} else {
+				x->exports.v[i] = e;
+			}
+		}
 }
 
 static void take(struct facts *out, enum facts_array which, struct arena *a, const void *v,
@@ -241,6 +267,7 @@ void facts_extract(struct extractor *x, enum text_kind kind, const char *text, s
 		parse_c(x);
 	}
 	drop_statics(x);
+	rename_exports(x);
 	take(out, FA_USE, a, x->uses.v, x->uses.n);
 	take(out, FA_DEF, a, x->defs.v, x->defs.n);
 	take(out, FA_BODY, a, x->body.v, x->body.n);

@@ -74,6 +74,7 @@ enum export_kind {
 	EXP_NS_MODULES = 0x100, /* the "namespace" is a list of modules */
 	EXP_TESTS = 0x200,      /* only for tests */
 	EXP_PATTERN = 0x400,    /* a version script's glob */
+	EXP_UNNAMED = 0x800,    /* what is written; a macro makes another name of it */
 };
 
 struct fact_export {

@@ -336,7 +336,8 @@ static void add_list(struct kbuild *k, const char *list, u32 module, int depth)
 
 static bool add_source(struct kbuild *k, const char *stem, u32 module)
 {
-	static const char *const suffixes[] = {".c", ".S", ".rs"};
+	static const char *const suffixes[] = {".c", ".S", ".rs", ".c_shipped",
+					       ".S_shipped"};
 	bool found = false;
 	size_t i;
 

@@ -223,6 +223,34 @@ static void apply_export(struct extractor *x, const struct template *t, const ch
 	buf_free(&b);
 }
 
+const char *raw_args(struct extractor *x)
+{
+	const char *p = x->lx.p, *end = x->lx.end;
+	char text[128] = "*";
+	size_t n = 1;
+	int depth = 0;
+
+	for (; p < end && n + 1 < sizeof(text); p++) {
+		depth += (*p == '(') - (*p == ')');
+		if (*p == ARG_END || (u8)*p >= 0x80 || (depth == 1 && *p == ',') || !depth)
+			break;
+		text[n++] = *p;
+	}
+	return arena_strndup(&x->scratch, text, n);
+}
+
+/* EXPORT_SYMBOL(MACRO(x)): an export, but of what? */
+static bool export_unnamed(struct extractor *x, u64 callee, const struct token *via)
+{
+	const struct primitive *p = primitives_find(x->prims, callee);
+
+	if (!p)
+		return false;
+	note_export(x, raw_args(x) + 1, NULL, via->s, via->len, p->kind | EXP_UNNAMED,
+		    via->line);
+	return true;
+}
+
 bool apply_templates(struct extractor *x, u64 callee, const char *s, u32 len, u32 line)
 {
 	struct token via = {.s = s, .len = len, .line = line};
@@ -236,8 +264,9 @@ bool apply_templates(struct extractor *x, u64 callee, const char *s, u32 len, u3
 	if (!n)
 		return false;
 	encoded = encode_args(x, &x->lx, NULL);
-	if (!encoded)
-		return false;
+	if (!encoded || *encoded == '*')
+		if (export_unnamed(x, callee, &via) || !encoded)
+			return primitives_find(x->prims, callee);
 	args = xstrdup(encoded);
 	argc = split_args(args, argv);
 	for (i = 0; i < n; i++) {
@@ -399,14 +428,24 @@ static void read_params(struct extractor *x, struct definition *d)
 }
 
 static void end_definition(struct extractor *x, struct definition *d, bool self, u32 names,
-			   u64 only)
+			   const struct token *only)
 {
 	struct local_macro m = {.name = d->name.h, .first = d->first};
 
-	if (names == 1 && only && !d->params.n)
-		record_call(x, d, only, "=");
+	if (names == 1 && only->h && !d->params.n)
+		record_call(x, d, only->h, "=");
 	if (d->header)
 		return;
+	if (names == 1 && only->h && !d->params.n && x->kind == TEXT_SOURCE) {
+		struct alias a = {.name = d->name.h,
+				  .line = d->name.line,
+				  .end = UINT32_MAX,
+				  .sure = !x->nconds};
+
+		a.other = arena_strndup(&x->scratch, only->s, only->len);
+
+		vec_push(&x->aliases, a);
+	}
 	m.n = x->local_templates.n - d->first;
 	if (m.n) {
 		vec_push(&x->macros, m);
@@ -447,9 +486,8 @@ void parse_define(struct extractor *x)
 {
 	struct definition d = {.def = NO_DEF, .first = x->local_templates.n};
 	u32 saved = x->def, names = 0, tokens = 0;
-	u64 only = 0;
 	bool self = false;
-	struct token t;
+	struct token t, only = {0};
 	char prev = 0;
 
 	lexer_next(&x->lx, &d.name);
@@ -465,7 +503,7 @@ void parse_define(struct extractor *x)
 		tokens++;
 		if (t.kind == TOK_ID && prev != '.' && prev != '>') {
 			self |= t.h == d.name.h;
-			only = t.h;
+			only = t;
 			names++;
 			read_body_name(x, &d, &t);
 		} else if (t.kind == TOK_STR && (d.calls_asm || is_asm_call(&t))) {
@@ -474,6 +512,6 @@ void parse_define(struct extractor *x)
 		}
 		prev = t.kind == TOK_PUNCT && (t.punct != '>' || t.arrow) ? t.punct : 0;
 	}
-	end_definition(x, &d, self, tokens == 1 ? names : 0, only);
+	end_definition(x, &d, self, tokens == 1 ? names : 0, &only);
 	x->def = saved;
 }

@@ -247,6 +247,7 @@ void scan_free(struct scan *s)
 		free(s->exports.v[i].consumers);
 	vec_free(&s->exports);
 	vec_free(&s->defs);
+	vec_free(&s->unnamed);
 	vec_free(&s->modules);
 	map_free(&s->module_index);
 	templates_free(&s->templates);

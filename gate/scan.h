@@ -82,6 +82,14 @@ struct scan {
 		struct export *v;
 		size_t n, cap;
 	} exports;
+	/* exports whose names macros make that are not expanded here */
+	struct {
+		struct unnamed {
+			u32 file;
+			const char *text; /* what is written instead of the name */
+		} * v;
+		size_t n, cap;
+	} unnamed;
 	struct {
 		struct def *v;
 		size_t n, cap;

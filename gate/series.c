@@ -91,7 +91,8 @@ static void collect(struct series *s, struct names *names, const char *path,
 		      text, len, &s->arena, &f);
 	e = f.a[FA_EXPORT];
 	for (i = 0; i < f.n[FA_EXPORT]; i++)
-		add_name(&c, facts_str(&f, e[i].name), e[i].kind, e[i].line);
+		if (!(e[i].kind & EXP_UNNAMED))
+			add_name(&c, facts_str(&f, e[i].name), e[i].kind, e[i].line);
 	extractor_destroy(x);
 }
 

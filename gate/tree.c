@@ -26,11 +26,11 @@ enum file_kind file_kind_of(const char *path)
 	base = base ? base + 1 : path;
 	dot = strrchr(base, '.');
 	if (dot) {
-		if (!strcmp(dot, ".c"))
+		if (!strcmp(dot, ".c") || !strcmp(dot, ".c_shipped"))
 			return FILE_C;
 		if (!strcmp(dot, ".h") || !strcmp(dot, ".inc") || !strcmp(dot, ".def"))
 			return FILE_HEADER;
-		if (!strcmp(dot, ".S"))
+		if (!strcmp(dot, ".S") || !strcmp(dot, ".S_shipped"))
 			return FILE_ASM;
 		if (!strcmp(dot, ".rs"))
 			return FILE_RUST;
