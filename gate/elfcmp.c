@@ -111,7 +111,8 @@ static void note_unseen(const struct scan *s, const struct built *b, u32 *count,
 
 		if (map_find(&known, hash_str(sym->name)) || !*sym->module)
 			continue;
-		if (is_generated(sym->name) || unseen_is_generated(s, sym->name))
+		if (is_generated(sym->name) ||
+		    unseen_is_generated(s, sym->name, sym->module))
 			d = DIFF_MADE;
 		else if (unseen_is_renamed(s, sym->name, sym->module))
 			d = DIFF_RENAMED;

@@ -11,7 +11,18 @@
 #include "built.h"
 #include "unseen.h"
 
-bool unseen_is_generated(const struct scan *s, const char *symbol)
+/* May the file be a program that is run to build the module? */
+static bool may_write_for(const struct scan *s, u32 file, const char *module)
+{
+	const char *path = scan_path(s, file), *slash = strrchr(module, '/');
+
+	if (s->tree->files.v[file].kind != FILE_C)
+		return false;
+	return s->first[file] == s->first[file + 1] ||
+	       (slash && !strncmp(path, module, slash + 1 - module));
+}
+
+bool unseen_is_generated(const struct scan *s, const char *symbol, const char *module)
 {
 	char *wanted = xasprintf("(%s)", symbol);
 	struct buf b = {0};
@@ -22,8 +33,7 @@ bool unseen_is_generated(const struct scan *s, const char *symbol)
 	for (i = 0; i < s->tree->files.n && !found; i++) {
 		const struct file *f = &s->tree->files.v[i];
 
-		/* what is part of no module may be a program that is run to build one */
-		if (f->kind != FILE_C || s->first[i] != s->first[i + 1])
+		if (!may_write_for(s, i, module))
 			continue;
 		text = tree_read(s->tree, f, &b, &len);
 		found = text && memmem(text, len, "EXPORT_SYMBOL", 13) &&

@@ -6,7 +6,7 @@
 #include "scan.h"
 
 /* A program of the tree writes the export when the tree is built. */
-bool unseen_is_generated(const struct scan *s, const char *symbol);
+bool unseen_is_generated(const struct scan *s, const char *symbol, const char *module);
 /* An export of that module is written with a macro that makes another name of it. */
 bool unseen_is_renamed(const struct scan *s, const char *symbol, const char *module);
 

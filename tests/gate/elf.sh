@@ -45,6 +45,27 @@ grep -q '^ *2  the same in both' out || fail "taken and spare differ"
 grep -q '^ *1  other configuration: its consumers are not built' out ||
 	fail "elsewhere is not explained"
 
+# An export that no line shows: a program of the tree writes one, a macro names the other.
+cat >src/drv/gen.c <<'END'
+int main(void)
+{
+	printf("EXPORT_SYMBOL(written);\n");
+}
+END
+cat >>src/drv/core.c <<'END'
+#define OWN(name) name##_v2
+int OWN(named)(void) { return 0; }
+EXPORT_SYMBOL_GPL(OWN(named));
+END
+printf 'int __ksymtab_written, __ksymtab_named_v2, __ksymtab_lost;\n' >more.c
+cc -c -o built/drv/more.o more.c && ld -r -o built/drv/core2.ko built/drv/core.ko built/drv/more.o
+mv built/drv/core2.ko built/drv/core.ko
+rm built/drv/more.o
+"$tool" -n scan --elf built src >out || fail "unseen exports failed the comparison"
+grep -q '^ *1  made by a compiler or a generator' out || fail "written is not explained"
+grep -q '^ *1  renamed: ' out || fail "named_v2 is not explained"
+grep -q '^lost: error: it is built' out || fail "lost was explained away"
+
 # An import that the source does not show is an error.
 printf 'int spare(void);\nint u2(void) { return spare(); }\n' >hidden.c
 cc -c -o built/drv/hidden.ko hidden.c
