@@ -18,6 +18,9 @@ struct scan *command_scan(struct options *o, const char *dir, struct policy *p,
 	known = history_of_tree(s, &releases);
 	judge(s, known ? &releases : NULL, j);
 	free(releases.v);
+	if (!s->stats.files)
+		die("%s holds no source that exportgate reads; is it the right folder?",
+		    dir);
 	if (o->stats)
 		report_stats(s);
 	return s;
@@ -77,6 +80,12 @@ int cmd_check(struct options *o)
 	fflush(stdout);
 	fprintf(stderr, "exportgate: %zu exports, %zu failures, %zu warnings\n",
 		s->exports.n, j.failures, j.warnings);
+	if (*s->tree->unread) {
+		warn("%u files or folders could not be read, so nobody knows; mend that",
+		     *s->tree->unread);
+		finish(s, &p, &j);
+		return EXIT_TROUBLE;
+	}
 	return finish(s, &p, &j);
 }
 

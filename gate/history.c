@@ -152,6 +152,14 @@ static int by_time(const void *a, const void *b)
 	return strverscmp(x->name, y->name);
 }
 
+void warn_if_shallow(void *repo, const char *dir)
+{
+	if (git_repository_is_shallow(repo))
+		warn("%s is a shallow clone: what came before it is not seen; "
+		     "'git fetch --unshallow --tags' gets it",
+		     dir);
+}
+
 bool history_of_tags(struct history *h, const char *dir, struct policy *p)
 {
 	struct tags t = {.arena = &h->arena, .pattern = p->tags};
@@ -163,6 +171,7 @@ bool history_of_tags(struct history *h, const char *dir, struct policy *p)
 	if (git_repository_open(&t.repo, dir))
 		return false;
 	h->repo = t.repo;
+	warn_if_shallow(t.repo, dir);
 	git_tag_foreach(t.repo, collect_tag, &t);
 	if (t.v.n)
 		qsort(t.v.v, t.v.n, sizeof(*t.v.v), by_time);

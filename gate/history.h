@@ -35,6 +35,8 @@ void history_of_folders(struct history *h, const char *const *args, int n, struc
 /* The tags of the repository at `dir` that the policy names; false if there are none. */
 bool history_of_tags(struct history *h, const char *dir, struct policy *p);
 void history_free(struct history *h);
+/* A git_repository without its past gives wrong answers. */
+void warn_if_shallow(void *repo, const char *dir);
 
 /*
  * Fills in export.added and .consumed of a scan whose tree is a git repository with

@@ -202,7 +202,7 @@ static const char *set_rule(struct policy *p, const char *key, const char *value
 			}
 		return "a rule is on, off or warn";
 	}
-	return "there is no such rule; 'exportgate --help' lists them";
+	return "there is no such rule; exportgate(1) lists them";
 }
 
 static const char *set_key(struct policy *p, const char *section, const char *key,
@@ -313,7 +313,7 @@ void policy_load(struct policy *p, const char *tree, const char *path)
 	char *text = read_file(name, &len);
 
 	policy_init(p);
-	if (!text && (path || errno != ENOENT))
+	if (!text && (path || (errno != ENOENT && errno != ENOTDIR)))
 		die("cannot read policy %s: %s", name, strerror(errno));
 	if (text) {
 		p->found = true;

@@ -338,6 +338,7 @@ bool series_from_range(struct series *s, const char *dir, const char *range,
 	if (git_repository_open(&repo, dir))
 		die("%s is no git repository; use -C to name one, or give a mailbox", dir);
 	s->repo = repo;
+	warn_if_shallow(repo, dir);
 	add_range(s, range, &last);
 	if (!last)
 		die("the range %s holds no commits", range);

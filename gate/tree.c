@@ -120,6 +120,7 @@ static void walk_dir(struct walk *w, struct found *out, const char *dir)
 	if (fd < 0 || !(d = fdopendir(fd))) {
 		warn("cannot read folder %s/%s: %s; its files are not seen", w->t->root,
 		     dir, strerror(errno));
+		__atomic_fetch_add(w->t->unread, 1, __ATOMIC_RELAXED);
 		if (fd >= 0)
 			close(fd);
 		return;
@@ -198,6 +199,7 @@ struct tree *tree_open(const char *dir, const char *const *skip, size_t nskip)
 			 .nskip = nskip};
 	struct tree *t = xcalloc(1, sizeof(*t));
 
+	t->unread = xcalloc(1, sizeof(*t->unread));
 	t->root = xstrdup(dir);
 	t->dirfd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (t->dirfd < 0)
@@ -243,6 +245,7 @@ struct tree *tree_open_git(void *repo, void *git_tree, const char *const *skip,
 	struct tree *t = xcalloc(1, sizeof(*t));
 	const char *dir = git_repository_workdir(repo);
 
+	t->unread = xcalloc(1, sizeof(*t->unread));
 	t->root = xstrdup(dir ? dir : git_repository_path(repo));
 	t->dirfd = -1;
 	t->repo = repo;
@@ -285,6 +288,7 @@ void tree_close(struct tree *t)
 	vec_free(&t->files);
 	map_free(&t->index);
 	arena_free(&t->arena);
+	free(t->unread);
 	free(t->root);
 	free(t);
 }
@@ -299,14 +303,21 @@ u32 tree_find(const struct tree *t, const char *path)
 const char *tree_read(const struct tree *t, const struct file *f, struct buf *b,
 		      size_t *len)
 {
+	int err;
+
 	if (f->text) {
 		*len = f->text_len;
 		return f->text;
 	}
 	if (t->repo)
 		return read_blob(t, f, b, len);
-	if (read_into(b, t->dirfd, f->path))
+	err = read_into(b, t->dirfd, f->path);
+	if (err) {
+		warn("cannot read %s/%s: %s; what it says is not seen", t->root, f->path,
+		     strerror(-err));
+		__atomic_fetch_add(t->unread, 1, __ATOMIC_RELAXED);
 		return NULL;
+	}
 	*len = b->n;
 	return b->s;
 }

@@ -37,6 +37,7 @@ struct tree {
 	} files; /* sorted by path */
 	struct arena arena;
 	struct map index; /* hash of path -> file */
+	u32 *unread;      /* files and folders that could not be read: how many */
 };
 
 enum file_kind file_kind_of(const char *path);

@@ -78,4 +78,23 @@ cp -r r2 r3
 want 0 '^later *2 *never *.--' history -a --html h.html 1=r1 2=r2 3=r3
 grep -q 'later' h.html || fail "the HTML report lacks what is due"
 want 1 'later: added in 2 ' due 1=r1 2=r2 3=r3
+# What cannot be read or is not there is no clean bill.
+mkdir nothing
+want 3 'no source that exportgate reads' check nothing
+want 3 'cannot open tree' scan tree/Kconfig
+if [ "$(id -u)" != 0 ]; then
+	chmod 000 r1/drv/user.c
+	want 3 'cannot read r1/drv/user.c' check r1
+	chmod 644 r1/drv/user.c
+fi
+if command -v git >/dev/null; then
+	git init -q deep
+	git -C deep -c user.name=a -c user.email=a@b commit -q --allow-empty -m one
+	cp -r "$golden/call/." deep
+	git -C deep add -A
+	git -C deep -c user.name=a -c user.email=a@b commit -q -m two
+	git -C deep tag v1
+	git clone -q --depth 1 "file://$PWD/deep" shallow 2>/dev/null
+	want 0 'shallow is a shallow clone' -C shallow history
+fi
 echo "cli: as the manual says"
