@@ -171,25 +171,50 @@ static void copy_members(struct scan *s, u32 from, u32 to, size_t sorted)
 		scan_add_member(s, to, s->pairs.v[lo].module);
 }
 
-/* A header that exports is a part of the source that includes it. */
+#define MAX_BETWEEN 16
+
+static bool is_private(const char *path)
+{
+	return !has_prefix(path, "include/") && !strstr(path, "/include/");
+}
+
+/*
+ * A header that exports is a part of the source that includes it, also by way of other
+ * headers if those are private.
+ */
+static void add_members_of(struct leftovers *k, u32 header, size_t pairs)
+{
+	const struct file *files = k->s->tree->files.v;
+	u32 between[MAX_BETWEEN] = {header}, n = 1, at, i, j;
+
+	for (at = 0; at < n; at++)
+		for (i = 0; i < k->s->tree->files.n; i++) {
+			bool may = k->known[i] || files[i].kind == FILE_HEADER;
+
+			if (!may || !includes_by_name(&files[i], files[between[at]].path))
+				continue;
+			if (k->known[i])
+				copy_members(k->s, i, header, pairs);
+			for (j = 0; j < n && between[j] != i; j++)
+				;
+			if (files[i].kind == FILE_HEADER && is_private(files[i].path) &&
+			    j == n && n < MAX_BETWEEN)
+				between[n++] = i;
+		}
+}
+
 static void add_header_members(struct leftovers *k)
 {
 	struct scan *s = k->s;
-	size_t h, i, pairs = s->pairs.n;
+	size_t h, pairs = s->pairs.n;
 
 	if (pairs)
 		qsort(s->pairs.v, pairs, sizeof(*s->pairs.v), by_file_number);
-
 	for (h = 0; h < s->tree->files.n; h++) {
 		const struct file *f = &s->tree->files.v[h];
 
-		if (f->kind != FILE_HEADER || !f->has_facts ||
-		    !header_exports(s, &f->facts))
-			continue;
-		for (i = 0; i < s->tree->files.n; i++) {
-			if (k->known[i] && includes_by_name(&s->tree->files.v[i], f->path))
-				copy_members(s, i, h, pairs);
-		}
+		if (f->kind == FILE_HEADER && f->has_facts && header_exports(s, &f->facts))
+			add_members_of(k, h, pairs);
 	}
 }
 

@@ -166,7 +166,8 @@ static void collect_from_header(struct scan *s, u32 file)
 			e.judged = true;
 			if (is_macro_here(f, e.name))
 				add_unnamed(s, file, e.name);
-			vec_push(&s->exports, e);
+			else
+				vec_push(&s->exports, e);
 		}
 		free(args);
 	}

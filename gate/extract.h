@@ -122,11 +122,13 @@ u32 note_def(struct extractor *x, u64 name, const char *s, u32 len, enum def_kin
 u32 note_str(struct extractor *x, const char *s, u32 len);
 void note_asm_words(struct extractor *x, const char *s, u32 len, u32 line);
 
+void skip_parens(struct extractor *x, bool note);
+bool is_export_attribute(const struct primitives *p, u64 name);
+
 /* cparse.c, asm.c */
 void parse_c(struct extractor *x);
 void parse_asm(struct extractor *x);
 void parse_rust(struct extractor *x);
-void skip_parens(struct extractor *x, bool note);
 
 /* directive.c: the token '#' was read */
 void parse_directive(struct extractor *x);

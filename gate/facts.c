@@ -184,6 +184,41 @@ void note_asm_words(struct extractor *x, const char *s, u32 len, u32 line)
 	}
 }
 
+/* The balanced parentheses that come next; `note`: names in them are used. */
+void skip_parens(struct extractor *x, bool note)
+{
+	u32 depth = 0;
+	struct token t;
+
+	if (lexer_peek(&x->lx) != '(')
+		return;
+	do {
+		lexer_next(&x->lx, &t);
+		if (t.kind == TOK_EOF || t.kind == TOK_HASH)
+			return;
+		if (token_punct(&t, '('))
+			depth++;
+		else if (token_punct(&t, ')'))
+			depth--;
+		else if (t.kind == TOK_ID && note)
+			note_use(x, t.h, t.line);
+		else if (t.kind == TOK_STR && note && x->prims->visibility && t.len == 9 &&
+			 !memcmp(t.s, "\"default\"", 9))
+			x->st.exported = true;
+	} while (depth);
+	x->prev = ')';
+}
+
+bool is_export_attribute(const struct primitives *p, u64 name)
+{
+	u32 i;
+
+	for (i = 0; i < p->nattributes; i++)
+		if (p->attribute[i] == name)
+			return true;
+	return false;
+}
+
 static void reset(struct extractor *x, enum text_kind kind)
 {
 	x->kind = kind;

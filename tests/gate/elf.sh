@@ -57,13 +57,26 @@ cat >>src/drv/core.c <<'END'
 int OWN(named)(void) { return 0; }
 EXPORT_SYMBOL_GPL(OWN(named));
 END
+# ... or a header that is included for each format, by way of another header.
+cat >src/drv/each.h <<'END'
+#define JOIN_(a, b) a##b
+#define JOIN(a, b) JOIN_(a, b)
+#define fmt_init JOIN(JOIN(fmt_, FMT), _init)
+#define FN(op) JOIN(JOIN(FMT, _), op)
+int fmt_init(void);
+EXPORT_SYMBOL_GPL(fmt_init);
+EXPORT_SYMBOL_GPL(FN(fmt_done));
+END
+echo '#include "each.h"' >src/drv/between.h
+printf '#define FMT red\n#include "between.h"\n' >>src/drv/core.c
 printf 'int __ksymtab_written, __ksymtab_named_v2, __ksymtab_lost;\n' >more.c
+printf 'int __ksymtab_fmt_red_init, __ksymtab_red_fmt_done;\n' >>more.c
 cc -c -o built/drv/more.o more.c && ld -r -o built/drv/core2.ko built/drv/core.ko built/drv/more.o
 mv built/drv/core2.ko built/drv/core.ko
 rm built/drv/more.o
 "$tool" -n scan --elf built src >out || fail "unseen exports failed the comparison"
 grep -q '^ *1  made by a compiler or a generator' out || fail "written is not explained"
-grep -q '^ *1  renamed: ' out || fail "named_v2 is not explained"
+grep -q '^ *3  renamed: ' out || fail "named_v2, fmt_red_init or red_fmt_done is not explained"
 grep -q '^lost: error: it is built' out || fail "lost was explained away"
 
 # An import that the source does not show is an error.
