@@ -46,6 +46,7 @@ static const char head[] =
 	"th:first-child,td:first-child,td.t,th.t{text-align:left}\n"
 	"th{cursor:pointer;position:sticky;top:0;background:#f4f4f4}th:hover{background:#"
 	"e4e4e4}\n"
+	"td.t,code{overflow-wrap:anywhere}\n"
 	"tr:hover td{background:#fafaf0}.bad{color:#a40000;font-weight:600}\n"
 	"code{font-size:.9em}.key{display:inline-block;width:.8em;height:.8em;margin:0 "
 	".3em 0 1em}\n"
@@ -187,11 +188,14 @@ void history_html(const struct history *h, const struct policy *p, const char *f
 	struct tallies t = {0};
 	struct tally total;
 	FILE *f = fopen(file, "w");
+	char more[16] = "";
 	size_t i;
 
 	if (!f)
 		die("cannot write %s: %s", file, strerror(errno));
 	history_tally(h, p, &t, &total);
+	if (p->grace > 1)
+		snprintf(more, sizeof(more), " %u", p->grace);
 	fputs(head, f);
 	fputs("<h1>Exports and their consumers, release by release</h1>\n<p>Releases:", f);
 	for (i = 0; i < h->releases.n; i++) {
@@ -201,10 +205,10 @@ void history_html(const struct history *h, const struct policy *p, const char *f
 	fprintf(f,
 		". \"Added\" counts exports that came after the first of them; their "
 		"consumer is "
-		"in time if it came in the same release or in the %u after it. Click a "
+		"in time if it came in the same release or in the next%s. Click a "
 		"column "
 		"to sort by it.</p>\n",
-		p->grace);
+		more);
 	put_chart(f, &t);
 	fputs("<h2>By subsystem</h2>\n", f);
 	fputs(tally_head, f);

@@ -319,6 +319,11 @@ bool includes_reach(const struct includes *inc, u32 from_file, u32 to_file)
 	       1;
 }
 
+u32 includes_header(const struct includes *inc, u32 file)
+{
+	return inc->header_of[file];
+}
+
 void visible_init(const struct includes *inc, struct visible *v)
 {
 	v->words = inc->words;

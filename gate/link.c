@@ -248,7 +248,7 @@ struct visitor {
 	u32 *module_stamp, *file_stamp; /* per set: who has all of it already */
 	/* What was met: by the module; by its files of an architecture; by this file. */
 	u64 *met, *met_in_arch, *met_here;
-	VEC(u32) open; /* names to look at, see struct reach_set */
+	VEC(u32) open; /* names to look at, see reach.maybe */
 	u32 module, file, line;
 	u32 serial;  /* of the look at a file */
 	u32 through; /* 1 + definition that the file itself names */
@@ -371,14 +371,13 @@ static void take_words(struct visitor *v, const struct reach_set *set)
 			if (bit < r->base)
 				hit_name(v, bit);
 			else
-				vec_push(&v->open, r->maybe.v[bit - r->base]);
+				vec_push(&v->open, bit - r->base);
 		}
 }
 
-static void take_set(struct visitor *v, u32 def)
+static void take_set(struct visitor *v, u32 set)
 {
 	const struct reach *r = v->l->reach;
-	u32 set = r->set_of[def];
 
 	for (; set != NO_SET; set = r->sets.v[set].rest) {
 		if (v->module_stamp[set] == v->module + 1 ||
@@ -394,16 +393,16 @@ static void take_set(struct visitor *v, u32 def)
 /* The file, which sees it, names the definition. */
 static void visit_def(struct visitor *v, u32 def)
 {
-	const struct linker *l = v->l;
-	u32 name, t;
+	const struct reach *r = v->l->reach;
+	u32 name, m;
 
 	v->through = def + 1;
-	take_set(v, def);
+	take_set(v, r->set_of[def]);
 	while (v->open.n) {
 		name = v->open.v[--v->open.n];
-		for (t = l->target_first[name]; t < l->target_first[name + 1]; t++)
-			if (l->targets[t].file != NO_FILE && sees(v, l->targets[t].file))
-				take_set(v, l->targets[t].index);
+		for (m = r->meaning_first[name]; m < r->meaning_first[name + 1]; m++)
+			if (visible_header(&v->visible, r->meaning.v[m].header))
+				take_set(v, r->meaning.v[m].set);
 	}
 	v->through = 0;
 }

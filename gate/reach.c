@@ -196,6 +196,55 @@ static void close_members(void *arg, const u32 *members, u32 n)
 		r->set_of[r->def_of[members[i]]] = set;
 }
 
+static int by_header(const void *a, const void *b)
+{
+	const struct reach_meaning *x = a, *y = b;
+
+	if (x->header != y->header)
+		return x->header < y->header ? -1 : 1;
+	return x->set < y->set ? -1 : x->set > y->set;
+}
+
+/* Headers of register numbers define one name over and over: once is enough. */
+static void seal_meanings(struct reach *r, u32 first)
+{
+	struct reach_meaning *m = r->meaning.v;
+	u32 i, kept = first;
+
+	if (r->meaning.n - first > 1)
+		qsort(m + first, r->meaning.n - first, sizeof(*m), by_header);
+	for (i = first; i < r->meaning.n; i++)
+		if (i == first || by_header(&m[i], &m[kept - 1]))
+			m[kept++] = m[i];
+	r->meaning.n = kept;
+}
+
+static void collect_meanings(struct reach *r)
+{
+	const struct linker *l = r->l;
+	u32 i, t;
+
+	r->meaning_first = xmalloc((r->maybe.n + 1) * sizeof(u32));
+	for (i = 0; i < r->maybe.n; i++) {
+		u32 name = r->maybe.v[i];
+
+		r->meaning_first[i] = r->meaning.n;
+		for (t = l->target_first[name]; t < l->target_first[name + 1]; t++) {
+			const struct target *to = &l->targets[t];
+			struct reach_meaning m;
+
+			if (to->file == NO_FILE || r->set_of[to->index] == NO_SET)
+				continue;
+			m.header = includes_header(l->inc, to->file);
+			m.set = r->set_of[to->index];
+			if (m.header != NO_FILE)
+				vec_push(&r->meaning, m);
+		}
+		seal_meanings(r, r->meaning_first[i]);
+	}
+	r->meaning_first[i] = r->meaning.n;
+}
+
 struct reach *reach_create(struct linker *l)
 {
 	struct reach *r = xcalloc(1, sizeof(*r));
@@ -210,6 +259,7 @@ struct reach *reach_create(struct linker *l)
 	r->scratch = xcalloc(r->words, sizeof(u64));
 	r->common = xcalloc(r->words, sizeof(u64));
 	each_component(r->n, r->edge_first, r->edges.v, close_members, r);
+	collect_meanings(r);
 	free(r->node_of);
 	free(r->def_of);
 	free(r->edge_first);
@@ -230,5 +280,7 @@ void reach_free(struct reach *r)
 	free(r->set_of);
 	vec_free(&r->sets);
 	vec_free(&r->maybe);
+	vec_free(&r->meaning);
+	free(r->meaning_first);
 	free(r);
 }

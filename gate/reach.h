@@ -33,6 +33,14 @@ struct reach {
 		size_t n, cap;
 	} sets;
 	VEC(u32) maybe; /* the names, by number less base */
+	/* What maybe.v[i] means to a file that sees the header: from meaning_first[i] on.
+	 */
+	u32 *meaning_first;
+	VEC(struct reach_meaning {
+		u32 header; /* see includes_header() */
+		u32 set;
+	})
+	meaning;
 
 	/* only while it is made */
 	u32 *node_of, *def_of, n;
