@@ -36,6 +36,7 @@ arm64)
 	;;
 esac
 shift
+[ "${1:-}" != -- ] || shift
 root=$cache/$deb/root kernel=$cache/$deb/kernel build=$cache/$deb/build
 for program in "$triplet-gcc:gcc-$(echo $triplet | sed s/powerpc64le/powerpc64le/)" \
 	"$qemu:$package" cpio:cpio meson:meson dpkg-deb:dpkg; do
