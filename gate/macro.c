@@ -264,9 +264,10 @@ bool apply_templates(struct extractor *x, u64 callee, const char *s, u32 len, u3
 	if (!n)
 		return false;
 	encoded = encode_args(x, &x->lx, NULL);
-	if (!encoded || *encoded == '*')
-		if (export_unnamed(x, callee, &via) || !encoded)
-			return primitives_find(x->prims, callee);
+	if (!encoded)
+		return export_unnamed(x, callee, &via);
+	if (*encoded == '*' && export_unnamed(x, callee, &via))
+		return true;
 	args = xstrdup(encoded);
 	argc = split_args(args, argv);
 	for (i = 0; i < n; i++) {
