@@ -148,12 +148,12 @@ int main(int argc, char **argv)
 	}
 	if (optind >= argc)
 		return usage_error("a command is missing");
-	if (cache)
-		o.cache = cache_folder();
 	o.args = (const char *const *)argv + optind + 1;
 	o.nargs = argc - optind - 1;
 	for (i = 0; i < ARRAY_SIZE(commands); i++)
 		if (!strcmp(commands[i].name, argv[optind])) {
+			if (cache)
+				o.cache = cache_folder();
 			status = commands[i].run(&o);
 			if (fflush(stdout) || ferror(stdout))
 				die("cannot write the report: %s", strerror(errno));
