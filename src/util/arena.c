@@ -16,6 +16,7 @@
 #include "util/debug.h"
 
 #define SMALL (4u << 20)
+#define HUGE  (2u << 20) /* of most machines; elsewhere the hints are a little off */
 
 static _Atomic uint64_t reserved;
 
@@ -58,7 +59,7 @@ void *arena_reserve(size_t size, int *err)
 		return NULL;
 	size = whole_pages(size);
 	/* Hints: a kernel without huge pages refuses both, which changes nothing. */
-	small = SMALL - ((uintptr_t)memory & (SMALL - 1));
+	small = SMALL + HUGE - ((uintptr_t)memory & (HUGE - 1));
 	small = small < size ? small : size;
 	sys_madvise(memory, small, MADV_NOHUGEPAGE);
 	if (small < size)
