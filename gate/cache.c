@@ -42,7 +42,7 @@ struct cache {
 };
 
 /* Facts of another build of the extraction are of no use. */
-static u64 build_id(void)
+u64 cache_build_id(void)
 {
 	struct stat st;
 	u64 id[3] = {sizeof(struct fact_call), 0, 0};
@@ -54,12 +54,13 @@ static u64 build_id(void)
 	return hash_str(EXPORTGATE_VERSION) ^ hash_bytes((const char *)id, sizeof(id));
 }
 
-static char *cache_name(const char *dir, const struct tree *t, u64 policy)
+static char *cache_name(const char *dir, const struct tree *t, u64 policy, const char *what)
 {
 	char *real = realpath(t->root, NULL);
 	char *name =
-		xasprintf("%s/%016llx.facts", dir,
-			  (unsigned long long)(hash_str(real ? real : t->root) ^ policy));
+		xasprintf("%s/%016llx.%s", dir,
+			  (unsigned long long)(hash_str(real ? real : t->root) ^ policy),
+			  what);
 
 	free(real);
 	return name;
@@ -71,7 +72,7 @@ static bool is_sound(const struct cache *c, u64 policy)
 	u32 i, k;
 
 	if (c->size < sizeof(*h) || memcmp(h->magic, MAGIC, sizeof(MAGIC)) != 0 ||
-	    h->policy != policy || h->build != build_id() || h->size != c->size ||
+	    h->policy != policy || h->build != cache_build_id() || h->size != c->size ||
 	    h->nfiles > (c->size - sizeof(*h)) / sizeof(struct cache_file))
 		return false;
 	for (i = 0; i < h->nfiles; i++) {
@@ -87,7 +88,7 @@ static bool is_sound(const struct cache *c, u64 policy)
 
 struct cache *cache_load(const char *dir, const struct tree *t, u64 policy)
 {
-	char *name = cache_name(dir, t, policy);
+	char *name = cache_name(dir, t, policy, "facts");
 	int fd = open(name, O_RDONLY | O_CLOEXEC);
 	struct cache *c = xcalloc(1, sizeof(*c));
 	struct stat st;
@@ -216,23 +217,18 @@ static void write_all(struct writer *w, const struct tree *t, struct cache_head 
 	flush(w);
 }
 
-/* A cache that cannot be written costs time, so it is a warning and no error. */
-void cache_store(const char *dir, const struct tree *t, u64 policy, u64 digest)
+/* A file that cannot be written costs time, so it is a warning and no error. */
+static void store(const char *name, void (*fill)(struct writer *w, void *arg), void *arg)
 {
-	struct cache_head head = {.policy = policy, .digest = digest, .build = build_id()};
-	char *name, *tmp;
+	char *tmp = xasprintf("%s.%d", name, (int)getpid());
 	struct writer w = {0};
 
-	if (t->repo)
-		return;
-	name = cache_name(dir, t, policy);
-	tmp = xasprintf("%s.%d", name, (int)getpid());
-	memcpy(head.magic, MAGIC, sizeof(MAGIC));
 	w.fd = open(tmp, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
 	if (w.fd < 0) {
 		w.err = errno;
 	} else {
-		write_all(&w, t, &head);
+		fill(&w, arg);
+		flush(&w);
 		close(w.fd);
 		if (!w.err && rename(tmp, name))
 			w.err = errno;
@@ -243,8 +239,58 @@ void cache_store(const char *dir, const struct tree *t, u64 policy, u64 digest)
 		warn("cannot write cache %s: %s; the next scan is as slow as this one",
 		     name, strerror(w.err));
 	buf_free(&w.b);
-	free(name);
 	free(tmp);
+}
+
+struct stored {
+	const struct tree *t;
+	struct cache_head *head;
+};
+
+static void fill_facts(struct writer *w, void *arg)
+{
+	const struct stored *what = arg;
+
+	write_all(w, what->t, what->head);
+}
+
+void cache_store(const char *dir, const struct tree *t, u64 policy, u64 digest)
+{
+	struct cache_head head = {
+		.policy = policy, .digest = digest, .build = cache_build_id()};
+	struct stored what = {.t = t, .head = &head};
+	char *name;
+
+	if (t->repo)
+		return;
+	memcpy(head.magic, MAGIC, sizeof(MAGIC));
+	name = cache_name(dir, t, policy, "facts");
+	store(name, fill_facts, &what);
+	free(name);
+}
+
+static void fill_whole(struct writer *w, void *arg)
+{
+	const struct buf *b = arg;
+
+	put(w, b->s, b->n);
+}
+
+void cache_write(const char *dir, const struct scan *s, const char *what, struct buf *b)
+{
+	char *name = cache_name(dir, s->tree, policy_digest(s->policy), what);
+
+	store(name, fill_whole, b);
+	free(name);
+}
+
+bool cache_read(const char *dir, const struct scan *s, const char *what, struct buf *b)
+{
+	char *name = cache_name(dir, s->tree, policy_digest(s->policy), what);
+	bool there = !read_into(b, AT_FDCWD, name);
+
+	free(name);
+	return there;
 }
 
 void cache_free(struct cache *c)

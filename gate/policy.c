@@ -317,6 +317,7 @@ void policy_load(struct policy *p, const char *tree, const char *path)
 		die("cannot read policy %s: %s", name, strerror(errno));
 	if (text) {
 		p->found = true;
+		p->text = hash_bytes(text, len);
 		if (policy_parse(p, name, text, len, &errors)) {
 			fputs(errors.s, stderr);
 			die("policy %s has errors; mend the lines above", name);

@@ -61,6 +61,7 @@ struct policy {
 	unsigned int min_words;
 	struct strings link_trailers;
 	bool found; /* the tree has a policy file */
+	u64 text;   /* a hash of that file */
 	struct arena arena;
 };
 

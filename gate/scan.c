@@ -215,10 +215,14 @@ struct scan *scan_run(struct tree *tree, struct policy *policy,
 	if (opt && opt->cache && s->stats.read)
 		cache_store(opt->cache, tree, policy_digest(policy), s->templates.digest);
 	t1 = now_seconds();
-	find_members(s);
-	scan_link(s);
-	if (s->exports.n)
-		qsort(s->exports.v, s->exports.n, sizeof(*s->exports.v), by_name);
+	if (!cache || s->stats.read || !linked_load(opt->cache, s)) {
+		find_members(s);
+		scan_link(s);
+		if (s->exports.n)
+			qsort(s->exports.v, s->exports.n, sizeof(*s->exports.v), by_name);
+		if (opt && opt->cache)
+			linked_store(opt->cache, s);
+	}
 	s->stats.link = now_seconds() - t1;
 	s->cache = cache;
 	return s;

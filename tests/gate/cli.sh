@@ -70,6 +70,22 @@ for f in "$XDG_CACHE_HOME"/exportgate/*.facts; do
 done
 want 0 '0 without consumer' scan -a tree
 
+# What was found out as a whole holds until any file changes, a makefile too.
+want 0 '0 without consumer' scan -a tree
+cp out first
+ls "$XDG_CACHE_HOME"/exportgate/*.linked >/dev/null || fail "nothing was kept as a whole"
+want 0 '0 without consumer' scan -a tree
+cmp -s first out || fail "the kept report is another one"
+cp tree/drv/Makefile makefile
+printf 'obj-m += one.o\none-y := core.o user.o\n' >tree/drv/Makefile
+want 0 '2 without consumer' scan -a tree
+cp makefile tree/drv/Makefile
+want 0 '0 without consumer' scan -a tree
+for f in "$XDG_CACHE_HOME"/exportgate/*.linked; do
+	printf 'garbage' | dd of="$f" bs=1 seek=200 conv=notrunc 2>/dev/null
+done
+want 0 '0 without consumer' scan -a tree
+
 # Releases as folders, and the report in HTML.
 cp -r "$golden/call" r1
 cp -r r1 r2
