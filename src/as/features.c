@@ -62,11 +62,10 @@ static void add_uffd(struct list *list)
 	};
 	struct text any = {
 		.detail = "files, read-only memory and stacks can be watched too",
-		.reason =
-			err ? "there is no userfaultfd"
-			    : "the kernel has no UFFD_FEATURE_WP_ASYNC, or one that can "
-			      "bring the kernel down (6.7 to 6.16): files are reached "
-			      "directly only, and not remembered",
+		.reason = err ? "there is no userfaultfd"
+			      : "the kernel has no UFFD_FEATURE_WP_ASYNC, or one that can "
+				"bring the kernel down (6.7 to 6.16): files are reached "
+				"directly only, and not remembered",
 		.remedy = "use Linux 6.17 or newer",
 	};
 
