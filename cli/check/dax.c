@@ -70,7 +70,7 @@ static int map_device(struct check_region *r, const struct check_calls *calls, u
 	return err;
 }
 
-#define COMMON T_OWN | T_FILE | T_FD | T_DAX
+#define COMMON (T_OWN | T_FILE | T_FD | T_DAX)
 
 static const struct check_kind on_dax[] = {
 	{"dax-private", "a file on DAX, MAP_PRIVATE", COMMON | T_WRITE, 0, 0, make_own,

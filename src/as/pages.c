@@ -17,9 +17,10 @@
 #include "sys/sys.h"
 #include "util/arena.h"
 
-#define REGIONS  64
-#define ENTRIES  512
-#define GIGANTIC (1ull << 30)
+#define REGIONS        64
+#define ENTRIES        512
+#define GIGANTIC       (1ull << 30)
+#define POPULATE_TRIES 32 /* for memory that comes and goes */
 
 /* What the pages of one mapping have in common. */
 struct kind {
@@ -250,14 +251,17 @@ static int why_no_memory(struct maps *maps, uint64_t start, uint64_t end)
 int pages_populate(struct maps *maps, uint64_t start, uint64_t end, bool write)
 {
 	int advice = write ? K_MADV_POPULATE_WRITE : K_MADV_POPULATE_READ;
-	int err;
+	int tries = POPULATE_TRIES, err;
 
 	do {
 		err = sys_madvise((void *)(uintptr_t)start, end - start, advice);
-	} while (err == -EINTR || err == -EAGAIN);
-	if (err == -EINVAL)
-		return -EACCES; /* the mapping's permissions, or I/O memory */
-	return err == -ENOMEM ? why_no_memory(maps, start, end) : err;
+		if (err == -EINVAL)
+			return -EACCES; /* the mapping's permissions, or I/O memory */
+		/* A hole that is mapped again by the time we look was no lack of memory. */
+		if (err == -ENOMEM)
+			err = why_no_memory(maps, start, end);
+	} while (err == -EINTR || err == -EAGAIN || (err == -ENOMEM && --tries));
+	return err;
 }
 
 /* The size of a huge page in one entry of the middle level. */

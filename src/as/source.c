@@ -42,7 +42,10 @@ static int add_what_is_there_locked(struct as *as, uint64_t start, uint64_t end)
 	return 0;
 }
 
-/* -EAGAIN: the mapping is not what it was. */
+/*
+ * -EAGAIN: the mapping is not what it was. -EPERM: it is, and userfaultfd never takes it
+ * (shared memory that may not be made writable).
+ */
 static int arm_mapping(struct as *as, const struct as_mapping *mapping)
 {
 	struct as_mapping now;
@@ -60,7 +63,7 @@ static int arm_mapping(struct as *as, const struct as_mapping *mapping)
 	if (maps_find(&as->maps, mapping->start, &now) || now.start != mapping->start ||
 	    now.end != mapping->end || now.ino != mapping->ino)
 		return -EAGAIN;
-	return err == -ENOMEM ? err : -EOPNOTSUPP;
+	return err == -EINVAL ? -EOPNOTSUPP : err;
 }
 
 /*
@@ -137,7 +140,7 @@ int as_arm(struct as *as, uint64_t start, uint64_t end)
 		if (err == -EAGAIN && --tries)
 			continue;
 		if (err)
-			return err == -EAGAIN ? -EFAULT : err;
+			return err == -EPERM ? -EOPNOTSUPP : err;
 		start = mapping.end;
 	}
 	return 0;

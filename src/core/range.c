@@ -57,8 +57,8 @@ static int arm_all(const struct hmm_range *range)
 		if (!err && !m.special)
 			err = hmm->ops->arm(hmm->source, at,
 					    m.end < range->end ? m.end : range->end);
-		if (err == -EFAULT)
-			continue; /* went meanwhile */
+		if (err == -EFAULT || err == -EAGAIN)
+			continue; /* went, or changed, meanwhile */
 		if (err)
 			return core_error(
 				err,

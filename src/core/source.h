@@ -39,7 +39,8 @@ struct source_ops {
 	 * See to it that every change of the mappings that cover [start, end) is noticed
 	 * from now on; whole mappings are registered. Idempotent and cheap when armed.
 	 * -EFAULT a hole; -EBUSY another userfaultfd owns one; -EOPNOTSUPP this kernel
-	 * cannot watch this kind of mapping; -ENOMEM, -ENOSPC (too many mappings).
+	 * cannot watch this kind of mapping; -ENOMEM, -ENOSPC (too many mappings);
+	 * -EAGAIN it keeps changing: ask again.
 	 */
 	int (*arm)(void *source, uint64_t start, uint64_t end);
 

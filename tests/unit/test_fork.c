@@ -64,6 +64,16 @@ static void dead_calls(void)
 	CHECK(!hmm_mirror_destroy(mirror) && !hmm_device_unregister(dev.device));
 }
 
+/*
+ * The thread sanitizer knows no threads in the child of a threaded process; the address
+ * sanitizer's allocator may have been locked by another thread at the fork.
+ */
+#if CORE_TSAN || defined(__SANITIZE_ADDRESS__)
+#define CHILD_MAY_LIVE false
+#else
+#define CHILD_MAY_LIVE true
+#endif
+
 /* The child may have a mirror of its own. */
 static void new_life(void)
 {
@@ -90,7 +100,7 @@ static void child_is_dead(pid_t child)
 	if (!child) {
 		alarm(20);
 		dead_calls();
-		if (!CORE_TSAN) /* which knows no threads in such a child */
+		if (CHILD_MAY_LIVE)
 			new_life();
 		_exit(0);
 	}
