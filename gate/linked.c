@@ -329,23 +329,31 @@ static void restore(struct scan *s, const struct linked_head *h, const struct ta
 	s->stats.unbuilt = h->unbuilt;
 }
 
+/* Was it written by this program, of this very tree and policy, and is it whole? */
+static bool still_holds(const struct linked_head *h, const struct scan *s,
+			const struct buf *b)
+{
+	return !memcmp(h->magic, MAGIC, sizeof(MAGIC)) && h->sum == sum_of(b) &&
+	       h->build == cache_build_id() && h->policy == s->policy->text &&
+	       h->files == s->tree->files.n && h->tree == tree_digest(s->tree);
+}
+
 bool linked_load(const char *dir, struct scan *s)
 {
-	struct linked_head head;
+	struct linked_head head = {0};
 	struct tables tables;
 	struct buf b = {0};
-	bool ok;
+	bool ok = false;
 
 	if (!is_on_disk(s->tree) || !cache_read(dir, s, "linked", &b))
 		return false;
-	ok = b.n > sizeof(head);
-	if (ok)
+	if (b.n > sizeof(head)) {
 		memcpy(&head, b.s, sizeof(head));
-	ok = ok && !memcmp(head.magic, MAGIC, sizeof(MAGIC)) && head.sum == sum_of(&b) &&
-	     head.build == cache_build_id() && head.policy == s->policy->text &&
-	     head.files == s->tree->files.n && head.tree == tree_digest(s->tree) &&
-	     find_tables(&head, (struct reader){b.s + sizeof(head), b.n - sizeof(head)},
-			 &tables);
+		ok = still_holds(&head, s, &b) &&
+		     find_tables(&head,
+				 (struct reader){b.s + sizeof(head), b.n - sizeof(head)},
+				 &tables);
+	}
 	if (ok)
 		restore(s, &head, &tables);
 	buf_free(&b);
