@@ -100,9 +100,11 @@ int hmm_range_begin(struct hmm_range *range)
 	if (!err)
 		err = thread_attach(range->mirror->hmm);
 	if (!err)
-		err = arm_all(range);
-	if (!err)
 		err = settle(range, range->mirror->hmm->wait_ms, &range->seq);
+	/* After the number was taken: a change that comes while we arm leaves its part
+	 * unwatched, and only what is logged from here on says so. */
+	if (!err)
+		err = arm_all(range);
 	return err;
 }
 

@@ -115,6 +115,31 @@ static void failure_waits_for_the_news(void)
 	down();
 }
 
+/* What is unmapped behind our back, and mapped anew: nobody watches it. */
+static void replace_what_was_armed(struct fake *f)
+{
+	CHECK(f->pages[1].armed);
+	f->pages[1].armed = false;
+	fake_tell(f, CHANGE_GONE, 1, 1);
+}
+
+static void at_the_next_look(struct fake *f)
+{
+	f->on_look = replace_what_was_armed;
+}
+
+/* Begun, and not all of it watched: then it has changed, or nobody would ever tell. */
+static void changed_while_it_began(void)
+{
+	up();
+	fake.on_look = at_the_next_look; /* the second mapping's: the first is armed then */
+	CHECK(!hmm_range_begin(&range));
+	CHECK(!fake.on_look && !fake.pages[1].armed && hmm_range_retry(&range));
+	CHECK(!hmm_range_begin(&range));
+	CHECK(fake.pages[1].armed && !hmm_range_retry(&range));
+	down();
+}
+
 static void told_of_its_own_changes_only(void)
 {
 	up();
@@ -260,6 +285,7 @@ int main(void)
 	RUN(fault_by_flags_and_mask);
 	RUN(fault_says_why_not);
 	RUN(failure_waits_for_the_news);
+	RUN(changed_while_it_began);
 	RUN(told_of_its_own_changes_only);
 	RUN(overrun);
 	RUN(waits_with_an_end);
