@@ -244,56 +244,6 @@ static int cannot_clone(struct check_run *run)
 	return call_failed(run, "FICLONE");
 }
 
-/*
- * Some kernels never come back from process_vm_readv(2) on blocks that a DAX file shares
- * with a clone, and whoever copies by it hangs. Tried in a child, which can be killed.
- */
-static void pin_shared_block(struct check_run *run)
-{
-	int clone = check_open_backing(run->r.kind), fd = check_open_backing(run->r.kind);
-	struct iovec to, from;
-	char block[64] = {1};
-	void *p;
-
-	if (clone < 0 || fd < 0 || ftruncate(fd, (off_t)CHECK_PAGE) ||
-	    pwrite(fd, block, sizeof(block), 0) < 0 || ioctl(clone, FICLONE, fd))
-		_exit(0);
-	p = mmap(NULL, CHECK_PAGE, PROT_READ, MAP_SHARED, fd, 0);
-	if (p == MAP_FAILED)
-		_exit(0);
-	to = (struct iovec){block, sizeof(block)};
-	from = (struct iovec){p, sizeof(block)};
-	_exit(process_vm_readv(getpid(), &to, 1, &from, 1, 0) < 0);
-}
-
-#define PROBE_MS 10000
-
-static bool shared_blocks_hang(struct check_run *run)
-{
-	static int known; /* 1: no, 2: yes */
-	int status;
-	pid_t pid;
-
-	if (known)
-		return known == 2;
-	pid = fork();
-	if (!pid)
-		pin_shared_block(run);
-	known = 2;
-	for (int ms = 0; ms < PROBE_MS && known == 2; ms++) {
-		if (pid < 0 || waitpid(pid, &status, WNOHANG) == pid)
-			known = 1;
-		else
-			usleep(1000);
-		++*check_beat;
-	}
-	if (known == 2) {
-		kill(pid, SIGKILL);
-		waitpid(pid, &status, 0);
-	}
-	return known == 2;
-}
-
 /* Before Linux 6.2 the first write to such a block makes the kernel warn. */
 static bool shared_blocks_warn(void)
 {
@@ -306,20 +256,11 @@ static bool shared_blocks_warn(void)
 
 static bool cannot_share_blocks(struct check_run *run)
 {
-	if ((run->r.kind->traits & T_DAX) && shared_blocks_warn()) {
-		check_skip(run,
-			   "before Linux 6.2 the kernel itself warns when blocks that a "
-			   "DAX file shares with a clone are written");
-		return true;
-	}
-	/* io_uring copies by other means. */
-	if (!(run->r.kind->traits & T_DAX) ||
-	    !strcmp(run->env->dev->table->name, "uring") || !shared_blocks_hang(run))
+	if (!(run->r.kind->traits & T_DAX) || !shared_blocks_warn())
 		return false;
 	check_skip(run,
-		   "this kernel never returns from process_vm_readv(2) on blocks that a "
-		   "DAX file shares with a clone (mended by Linux 7.2): see "
-		   "docs/contract.md");
+		   "before Linux 6.2 the kernel itself warns when blocks that a DAX file "
+		   "shares with a clone are written");
 	return true;
 }
 

@@ -3,8 +3,8 @@
  * How is application memory read and written without a signal?
  *
  * By process_vm_readv and process_vm_writev on the process itself: the kernel checks the
- * mapping's permissions as for a load or a store of its own, and says EFAULT where those
- * would be a signal. (/proc/self/mem would write through a read-only mapping.)
+ * mapping's permissions as for a load or a store, and says EFAULT where those would be a
+ * signal. (/proc/self/mem would write through a read-only mapping.)
  */
 #include <errno.h>
 

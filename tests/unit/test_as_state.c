@@ -315,6 +315,27 @@ static void copies(void)
 	munmap(p, 2 * PAGE);
 }
 
+/* A protection key binds threads, and a device is none. */
+static void keys(void)
+{
+	char *p = map(PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE, -1);
+	char text[] = "some text", back[sizeof(text)];
+	uint64_t at = (uintptr_t)p;
+	int key = pkey_alloc(0, PKEY_DISABLE_ACCESS);
+
+	if (key < 0) {
+		fprintf(stderr, "no protection keys here: %s\n", strerror(errno));
+	} else {
+		CHECK(pkey_mprotect(p, PAGE, PROT_READ | PROT_WRITE, key) == 0);
+		CHECK(copy_out(NULL, at, text, sizeof(text)) == 0);
+		CHECK(copy_in(NULL, back, at, sizeof(text)) == 0 && !strcmp(back, text));
+		CHECK(pkey_mprotect(p, PAGE, PROT_READ, key) == 0);
+		CHECK(copy_out(NULL, at, text, sizeof(text)) == -EFAULT);
+		pkey_free(key);
+	}
+	munmap(p, PAGE);
+}
+
 int main(void)
 {
 	CHECK(maps_init(&maps) == 0 && pages_init(&pages) == 0);
@@ -329,6 +350,7 @@ int main(void)
 	present();
 	faults();
 	copies();
+	keys();
 	pages_fini(&pages);
 	maps_fini(&maps);
 	return 0;
