@@ -91,23 +91,10 @@ static ssize_t add(uint64_t addr, uint32_t operand)
 /*
  * The kernel pins the pages of the remote side, and copies to or from the local side as by
  * a load or a store. So mirrored memory is the local side, each call the other way round
- * than its name says: a pin of a block that xfs shares between DAX files never ends (seen
- * on Linux 6.12), and a write through a pin is not seen by an msync that ran in between.
- * Where that fails, a protection key of this thread may be why, which does not bind a
- * device: once more with a pin.
+ * than its name says. A pin of a page of a DAX file may never end (a block that xfs shares
+ * between files, seen on Linux 6.12) or leave a truncation waiting for ever (one that is
+ * touched meanwhile, seen on 7.3); and what is written through it msync may miss.
  */
-static ssize_t copy(const struct iovec *mirrored, const struct iovec *buffer, bool read)
-{
-	pid_t self = getpid();
-	ssize_t n = read ? process_vm_writev(self, mirrored, 1, buffer, 1, 0)
-			 : process_vm_readv(self, mirrored, 1, buffer, 1, 0);
-
-	if (n >= 0 || errno != EFAULT)
-		return n;
-	return read ? process_vm_readv(self, buffer, 1, mirrored, 1, 0)
-		    : process_vm_writev(self, buffer, 1, mirrored, 1, 0);
-}
-
 static ssize_t move(uint64_t addr, size_t len, const struct ref_access *access)
 {
 	struct iovec buffer = {.iov_base = access->buffer, .iov_len = len};
@@ -116,7 +103,10 @@ static ssize_t move(uint64_t addr, size_t len, const struct ref_access *access)
 
 	if (access->what == REF_ADD)
 		return add(addr, access->operand);
-	n = copy(&mirrored, &buffer, access->what == REF_READ);
+	if (access->what == REF_READ)
+		n = process_vm_writev(getpid(), &mirrored, 1, &buffer, 1, 0);
+	else
+		n = process_vm_readv(getpid(), &mirrored, 1, &buffer, 1, 0);
 	if (n > 0)
 		return n;
 	return n == 0 || errno == EFAULT ? -EFAULT : -errno;

@@ -49,10 +49,11 @@ static void cpu_run(void *ctx, struct op *ops, unsigned int nr)
 		ssize_t done;
 
 		op_begin(&ops[i]);
+		/* The other way round: the kernel pins the remote side (src/sys/sys.c). */
 		if (ops[i].write)
-			done = process_vm_writev(self, &here, 1, &there, 1, 0);
+			done = process_vm_readv(self, &there, 1, &here, 1, 0);
 		else
-			done = process_vm_readv(self, &here, 1, &there, 1, 0);
+			done = process_vm_writev(self, &there, 1, &here, 1, 0);
 		op_end(&ops[i], done < 0 ? -errno : done);
 	}
 }

@@ -315,7 +315,7 @@ static void copies(void)
 	munmap(p, 2 * PAGE);
 }
 
-/* A protection key binds threads, and a device is none. */
+/* What this thread's protection keys forbid is a fault, no signal. */
 static void keys(void)
 {
 	char *p = map(PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE, -1);
@@ -327,10 +327,14 @@ static void keys(void)
 		fprintf(stderr, "no protection keys here: %s\n", strerror(errno));
 	} else {
 		CHECK(pkey_mprotect(p, PAGE, PROT_READ | PROT_WRITE, key) == 0);
+		CHECK(copy_out(NULL, at, text, sizeof(text)) == -EFAULT);
+		CHECK(copy_in(NULL, back, at, sizeof(text)) == -EFAULT);
+		CHECK(pkey_set(key, PKEY_DISABLE_WRITE) == 0);
+		CHECK(copy_out(NULL, at, text, sizeof(text)) == -EFAULT);
+		CHECK(copy_in(NULL, back, at, sizeof(text)) == 0 && !back[0]);
+		CHECK(pkey_set(key, 0) == 0);
 		CHECK(copy_out(NULL, at, text, sizeof(text)) == 0);
 		CHECK(copy_in(NULL, back, at, sizeof(text)) == 0 && !strcmp(back, text));
-		CHECK(pkey_mprotect(p, PAGE, PROT_READ, key) == 0);
-		CHECK(copy_out(NULL, at, text, sizeof(text)) == -EFAULT);
 		pkey_free(key);
 	}
 	munmap(p, PAGE);
