@@ -5,6 +5,7 @@ A machine is one run of qemu: a kernel with an initramfs in which the host's roo
 over 9p, persistent memory in files, a disk. All of its files are in a temporary folder.
 """
 
+import concurrent.futures
 import glob
 import hashlib
 import os
@@ -14,6 +15,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 
 from common import HERE, TREE, LabError, cache_dir, locked, say
@@ -164,6 +166,7 @@ class Machine:
 
     def run(self, command, limit, cwd=TREE, variables=None, echo=False):
         """Boots, runs a shell command, and ends when the guest powers itself off."""
+        go_on()
         self.prepare(command, cwd, variables or {})
         result = Result()
         start = time.monotonic()
@@ -186,6 +189,7 @@ class Machine:
                 return
             except subprocess.TimeoutExpired:
                 listener.listen()
+            go_on()
             took = time.monotonic() - start
             if took > BOOT_LIMIT and not os.path.exists(self.out("up")):
                 result.failure = f"it did not boot within {BOOT_LIMIT} s"
@@ -263,6 +267,34 @@ def template(kernel):
                 shutil.rmtree(old)
             os.rename(new, place)
     return place
+
+
+# Set when the lab was told to end: only the main thread hears of that.
+ENDED = threading.Event()
+
+
+def go_on():
+    if ENDED.is_set():
+        raise LabError("ended")
+
+
+def at_once():
+    """How many guests at a time: each keeps a processor busy, and may fill its memory."""
+    with open("/proc/meminfo", encoding="ascii") as meminfo:
+        free = next(int(line.split()[1]) for line in meminfo if "MemAvailable" in line)
+    return max(1, min(len(os.sched_getaffinity(0)), free // (5 << 20)))
+
+
+def side_by_side(calls):
+    """The results of calls that each boot a guest, in their order."""
+    with concurrent.futures.ThreadPoolExecutor(at_once()) as pool:
+        results = [pool.submit(call) for call in calls]
+        try:
+            return [result.result() for result in results]
+        except BaseException:
+            ENDED.set()
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
 
 
 def die_by_signals():

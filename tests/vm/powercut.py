@@ -6,6 +6,7 @@ durable; at a random moment qemu is killed. The next guest, on the same disk, lo
 of them before it writes its own. docs/lab.md says what this shows, and what it can't.
 """
 
+import functools
 import os
 import random
 import re
@@ -49,8 +50,7 @@ class Series:
 
     def __init__(self, kernel, build, disk):
         self.kernel, self.disk = kernel, disk
-        self.dir = tempfile.mkdtemp(prefix="hmm-lab-")
-        self.qemu = None
+        self.dir = self.qemu = None
         self.program = os.path.join(build, "tests/vm/powercut")
         if not os.path.exists(self.program):
             raise LabError(f"{self.program} is not there; ./run lab builds it")
@@ -59,6 +59,7 @@ class Series:
 
     def __enter__(self):
         image = f"{machine.template(self.kernel)}/{self.disk}.img"
+        self.dir = tempfile.mkdtemp(prefix="hmm-lab-")
         subprocess.run(["cp", "--sparse=always", image, self.dir + "/disk"], check=True)
         trimmed = self.dir + "/kernel"
         os.makedirs(trimmed + "/modules")
@@ -130,6 +131,7 @@ class Series:
         while self.qemu.poll() is None and time.monotonic() - start < BOOT_LIMIT:
             if any(line.startswith(("begin ", "broken ")) for line in self.reports()):
                 return
+            machine.go_on()
             time.sleep(0.05)
 
     def judge(self, reports, check, write, what):
@@ -169,8 +171,7 @@ class Series:
 
 
 def cut_many(options, kernel, disk, count, ways):
-    with Series(kernel, options.build, disk) as series, \
-            progress(f"{count} power cuts on {disk}, kernel {kernel[0]}"):
+    with Series(kernel, options.build, disk) as series:
         start = time.monotonic()
         series.cut(count, ways, random.Random(options.seed))
         took = time.monotonic() - start
@@ -183,10 +184,12 @@ def run(options, kernel):
     """Half of the cuts on each DAX file system; then those that have to lose something."""
     say(f"cutting the power with seed {options.seed}")
     half = max(options.powercut // 2, 1)
-    results = [cut_many(options, kernel, disk, half, WAYS) for disk in ("ext4", "xfs")]
-    bad = [cut_many(options, kernel, disk, 10, [(device, flush)])
-           for disk, device, flush in BAD_WAYS]
-    return results, bad
+    series = [(disk, half, WAYS) for disk in ("ext4", "xfs")]
+    series += [(disk, 10, [(device, flush)]) for disk, device, flush in BAD_WAYS]
+    with progress(f"{2 * half} power cuts in {kernel[0]}"):
+        done = machine.side_by_side(functools.partial(cut_many, options, kernel, *one)
+                                    for one in series)
+    return done[:2], done[2:]
 
 
 def show(results, bad):
