@@ -14,15 +14,19 @@
 #include <semaphore.h>
 #include <stdlib.h>
 #include <sys/mman.h>
+#include <unistd.h>
 
 #define KIB      ((size_t)1024)
 #define LEN      (128 * KIB)
 #define COUNT(a) (sizeof(a) / sizeof((a)[0]))
 #define RW       (PROT_READ | PROT_WRITE)
+#define PAGE_MAX (64 * KIB) /* of all machines: room to begin on a page */
 
 static unsigned char *page_up(void *memory)
 {
-	return (unsigned char *)(((uintptr_t)memory + 4095) & ~(uintptr_t)4095);
+	uintptr_t mask = (uintptr_t)sysconf(_SC_PAGESIZE) - 1;
+
+	return (unsigned char *)(((uintptr_t)memory + mask) & ~mask);
 }
 
 /* Pages whole within the block go; the block's owner finds zeros (as jemalloc does). */
@@ -39,7 +43,7 @@ static int change_discard(struct buffer *buffer, bool raw)
 
 /* ---- blocks of malloc --------------------------------------------------------------- */
 
-#define BLOCK (LEN + 4096)
+#define BLOCK (LEN + PAGE_MAX)
 
 static int take_block(struct buffer *buffer)
 {
@@ -123,7 +127,7 @@ struct stack {
 static void *stack_main(void *arg)
 {
 	struct stack *stack = arg;
-	unsigned char frame[LEN + 4096];
+	unsigned char frame[LEN + PAGE_MAX];
 
 	stack->frame = page_up(frame);
 	sem_post(&stack->up);

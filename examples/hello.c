@@ -4,13 +4,15 @@
 #include <stdio.h>
 #include <sys/mman.h>
 
+#define SIZE 65536 // whole pages on every machine
+
 int main(void)
 {
 	struct hmm *hmm;
 	struct hmm_ref *device;
 	struct hmm_mirror *mirror;
 	char greeting[32] = "hello, device";
-	char *page = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS,
+	char *page = mmap(NULL, SIZE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS,
 			  -1, 0);
 
 	if (hmm_open(NULL, &hmm) || hmm_ref_open(hmm, NULL, &device) ||
@@ -20,7 +22,7 @@ int main(void)
 	hmm_ref_copy(device, page, greeting, sizeof(greeting)); // any pointer
 	printf("%s\n", page);
 
-	munmap(page, 4096); // the device is off it before this returns
+	munmap(page, SIZE); // the device is off it before this returns
 	if (hmm_ref_copy(device, page, greeting, sizeof(greeting)))
 		printf("%s\n", hmm_error());
 

@@ -24,7 +24,8 @@
 #include <hmm/ref.h>
 #include <hmm/uring.h>
 
-#define LEN   (16 * 4096u)
+#define PAGE  ((size_t)getpagesize())
+#define LEN   (16 * PAGE)
 #define TRIES 20
 
 struct uring_device {
@@ -164,7 +165,7 @@ static void must_refuse(const char *what, char *at, bool write)
 
 		if (!have(d))
 			continue;
-		err = write ? device_write(d, at, 4096) : device_read(d, at, 4096);
+		err = write ? device_write(d, at, PAGE) : device_read(d, at, PAGE);
 		if (err == 0) {
 			fprintf(stderr, "WRONG: %s: %s was not refused\n", what,
 				device_names[d]);
@@ -178,7 +179,7 @@ static void must_refuse(const char *what, char *at, bool write)
 static void open_ref(struct hmm_ref **ref, uint32_t modes)
 {
 	struct hmm_ref_attr attr = {.size = sizeof(attr), .modes = modes};
-	struct hmm_mirror_attr mattr = {.size = sizeof(mattr), .granule = 8192};
+	struct hmm_mirror_attr mattr = {.size = sizeof(mattr), .granule = 2 * PAGE};
 	struct hmm_mirror *mirror;
 
 	if (!ok("hmm_ref_open", hmm_ref_open(s.hmm, &attr, ref))) {
@@ -297,13 +298,13 @@ static void truncate_file(void)
 static void use_heap(void)
 {
 	/* of the scenario's own; its free is an interposed call */
-	char *p = aligned_alloc(4096, LEN);
+	char *p = aligned_alloc(PAGE, LEN);
 
 	if (!p)
 		abort();
 	look("heap", p);
 	free(p);
-	p = aligned_alloc(4096, LEN);
+	p = aligned_alloc(PAGE, LEN);
 	if (!p)
 		abort();
 	look("heap again", p);

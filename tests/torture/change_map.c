@@ -212,9 +212,9 @@ static void settle_move(struct life *l, const struct move *mv, const struct page
 static void move(struct life *l, const struct move *mv)
 {
 	int flags = MREMAP_MAYMOVE | MREMAP_FIXED | (mv->stays ? MREMAP_DONTUNMAP : 0);
-	struct page_state was[2 * 512], old[512];
+	struct page_state was[2 * REGION_PAGES_MAX], old[REGION_PAGES_MAX];
 	struct region *r = l->region;
-	int backs[512];
+	int backs[REGION_PAGES_MAX];
 
 	memcpy(was, &l->pages[mv->from.page], mv->from.nr * sizeof(was[0]));
 	memcpy(was + mv->from.nr, &l->pages[mv->to.page], mv->from.nr * sizeof(was[0]));
@@ -251,7 +251,7 @@ void change_resize(struct life *l, struct mutator *m, struct span s)
 	struct region *r = l->region;
 	unsigned int keep = 1 + rnd_below(&m->rng, s.nr);
 	struct span tail = span_of(l, s.win, s.first + keep, s.nr - keep);
-	struct page_state was[512];
+	struct page_state was[REGION_PAGES_MAX];
 
 	if (keep == s.nr)
 		return;

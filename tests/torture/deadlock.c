@@ -30,9 +30,9 @@
 
 #include "account.h"
 
-#define BLOCKS    256
-#define THREADS   7
-#define PAGE_SIZE 4096u
+#define BLOCKS  256
+#define THREADS 7
+#define PAGE    ((size_t)getpagesize())
 
 static pthread_mutex_t big; /* recursive: the application's own */
 static struct hmm *hmm;
@@ -78,7 +78,7 @@ static int device_map(struct hmm_device *device, struct hmm_mapping *mapping)
 	}
 	b->heap_len = 100 + rnd(&rng) % (256 * 1024);
 	b->heap = malloc(b->heap_len);
-	b->mapped_len = PAGE_SIZE * (1 + rnd(&rng) % 16);
+	b->mapped_len = PAGE * (1 + rnd(&rng) % 16);
 	b->mapped = mmap(NULL, b->mapped_len, PROT_READ | PROT_WRITE,
 			 MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	if (!b->heap || b->mapped == MAP_FAILED)
@@ -165,7 +165,7 @@ static void step_heap(uint64_t *rng)
 
 static void step_map(uint64_t *rng)
 {
-	size_t len = PAGE_SIZE * (1 + rnd(rng) % 32);
+	size_t len = PAGE * (1 + rnd(rng) % 32);
 	struct hmm_translation t;
 	int err;
 	char *p;
@@ -212,7 +212,7 @@ static void step_thread(uint64_t *rng)
 	pthread_t t;
 
 	pthread_attr_init(&attr);
-	pthread_attr_setstacksize(&attr, 128 * 1024 + PAGE_SIZE * (rnd(rng) % 64));
+	pthread_attr_setstacksize(&attr, 128 * 1024 + PAGE * (rnd(rng) % 64));
 	pthread_mutex_lock(&own);
 	if (!pthread_create(&t, &attr, nothing, NULL))
 		pthread_join(t, NULL);
@@ -273,7 +273,7 @@ static void step_mirror(uint64_t *rng)
 
 /* Memory that a handler takes away and puts back, whatever its thread is inside of. */
 static char *_Atomic victim;
-#define VICTIM_LEN (16 * PAGE_SIZE)
+#define VICTIM_LEN (16 * PAGE)
 
 static void handler(int sig)
 {

@@ -182,7 +182,7 @@ void heap_step(struct life *l, struct mutator *m)
 /* ---- stacks ------------------------------------------------------------------- */
 
 #define STACK_SIZE  (192u * 1024)
-#define STACK_PAGES 12u
+#define STACK_BYTES (48u * 1024)
 
 struct stack_thread {
 	pthread_t thread;
@@ -192,7 +192,7 @@ struct stack_thread {
 
 static void *stack_main(void *arg)
 {
-	_Alignas(64) char memory[STACK_PAGES * PAGE];
+	_Alignas(64) char memory[STACK_BYTES];
 	struct stack_thread *t = arg;
 	struct life *l = t->life;
 

@@ -112,7 +112,7 @@ static void begin_file(struct life *l, struct mutator *m)
 		change_failed("fallocate of a new file", NULL);
 	for (unsigned int i = 0; i < r->pages; i++) {
 		l->file[i].gen = gen;
-		l->file[i].page = (uint16_t)i;
+		l->file[i].page = i;
 		stamp_fill(m->scratch, r->id, i, 0, PAGE, gen);
 		if (pwrite(l->fd, m->scratch, PAGE, (off_t)i * PAGE) != PAGE)
 			change_failed("write to a new file", NULL);

@@ -37,7 +37,8 @@ int region_init(struct region *r, unsigned int id, unsigned int pages, char *at)
 	r->id = id;
 	r->pages = pages;
 	for (unsigned int w = 0; w < WINDOWS; w++)
-		r->window[w] = at + (size_t)w * (pages >= 512 ? pages : pages + 1) * PAGE;
+		r->window[w] =
+			at + (size_t)w * (pages == HUGE_PAGES ? pages : pages + 1) * PAGE;
 	pthread_mutex_init(&r->mutate, NULL);
 	pthread_mutex_init(&r->lock, NULL);
 	pthread_rwlock_init(&r->hold, NULL);
@@ -156,7 +157,7 @@ void model_value(struct region *r, int backing, uint32_t gen, unsigned int page,
 	backing_add(b, &(struct val){.start = r->now,
 				     .end = NEVER,
 				     .gen = gen,
-				     .page = (uint16_t)page,
+				     .page = page,
 				     .hi = PAGE,
 				     .certain = certain});
 	r->open_backs[r->nr_open_backs++] = backing;
@@ -209,9 +210,9 @@ static void pend(struct region *r, const struct inflight *w, unsigned int page, 
 	backing_add(b, &(struct val){.start = w->start,
 				     .end = NEVER,
 				     .gen = w->gen,
-				     .page = (uint16_t)page,
-				     .lo = (uint16_t)(from > lo ? from - lo : 0),
-				     .hi = (uint16_t)((to < hi ? to : hi) - lo),
+				     .page = page,
+				     .lo = (uint32_t)(from > lo ? from - lo : 0),
+				     .hi = (uint32_t)((to < hi ? to : hi) - lo),
 				     .pending = true});
 }
 
@@ -420,7 +421,7 @@ static void end_piece(struct op *op, struct backing *b, unsigned int page, bool 
 		} else {
 			struct val rest = *v;
 
-			rest.lo = v->hi = (uint16_t)sure;
+			rest.lo = v->hi = (uint32_t)sure;
 			rest.end = v->end = op->t1;
 			v->certain = true;
 			backing_add(b, &rest);

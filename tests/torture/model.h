@@ -40,6 +40,9 @@
 #define MODEL_VALS   20
 #define MODEL_WRITES 64
 #define WINDOWS      2
+/* A window of huge pages: one of 2 MiB, on machines that have such. */
+#define HUGE_PAGES       ((2u << 20) / PAGE)
+#define REGION_PAGES_MAX 512u
 
 #define CAN_READ  1u
 #define CAN_WRITE 2u
@@ -47,7 +50,7 @@
 struct val {
 	uint64_t start, end;
 	uint32_t gen;
-	uint16_t page, lo, hi; /* the page whose pattern it is; bytes [lo, hi) */
+	uint32_t page, lo, hi; /* the page whose pattern it is; bytes [lo, hi) */
 	bool certain;          /* it is there for sure, not only perhaps */
 	bool pending;          /* a device's write that has not ended */
 };

@@ -99,7 +99,7 @@ static bool kind_fits(const struct region *r, enum kind k)
 {
 	if (r->exclusive != kind_is_exclusive(k))
 		return false;
-	return r->exclusive || (k == KIND_THP) == (r->pages >= 512);
+	return r->exclusive || (k == KIND_THP) == (r->pages == HUGE_PAGES);
 }
 
 static bool some_kind(const struct region *r, uint64_t *rng, enum kind *out)

@@ -36,7 +36,7 @@ struct page_state {
 struct file_page {
 	int backing;  /* shared kinds: the page itself */
 	uint32_t gen; /* private file: what it shows where nothing was written */
-	uint16_t page;
+	unsigned int page;
 };
 
 struct life {

@@ -5,6 +5,15 @@
 #include "stamp.h"
 
 #include <string.h>
+#include <unistd.h>
+
+unsigned int torture_page, torture_word_bits;
+
+void stamp_init(void)
+{
+	torture_page = (unsigned int)sysconf(_SC_PAGESIZE);
+	torture_word_bits = (unsigned int)__builtin_ctz(torture_page / 8);
+}
 
 static uint64_t unshift(uint64_t x, unsigned int bits)
 {
@@ -36,13 +45,13 @@ static uint64_t stamp_unmix(uint64_t x)
 
 bool stamp_decode(uint64_t word, struct stamp *out)
 {
-	uint64_t x = stamp_unmix(word);
+	uint64_t x = stamp_unmix(word), where = x >> 26 & 0xfffff;
 
 	if (x >> 54 != STAMP_MAGIC)
 		return false;
 	out->region = x >> 46 & 0xff;
-	out->page = x >> 35 & 0x7ff;
-	out->word = x >> 26 & 0x1ff;
+	out->page = (unsigned int)(where >> torture_word_bits);
+	out->word = (unsigned int)where & (torture_page / 8 - 1);
 	out->gen = x & STAMP_GEN_MAX;
 	return true;
 }

@@ -17,10 +17,13 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define PAGE        4096u
+/* Of this machine: set before anything is stamped. */
+extern unsigned int torture_page, torture_word_bits;
+#define PAGE        torture_page
 #define STAMP_MAGIC 0x2a5ull /* 10 bits */
 
-/* 10 bits of magic, 8 of region, 11 of page, 9 of word, 26 of generation */
+/* 10 bits of magic, 8 of region, 20 of page and word in it, 26 of generation. Of the 20
+ * the word has as many as a page has words: 9 where pages have 4 KiB, 13 where 64 KiB. */
 struct stamp {
 	unsigned int region, page, word;
 	uint32_t gen;
@@ -41,8 +44,9 @@ static inline uint64_t stamp_word(unsigned int region, unsigned int page, unsign
 {
 	if (!gen)
 		return 0;
-	return stamp_mix(STAMP_MAGIC << 54 | (uint64_t)region << 46 | (uint64_t)page << 35 |
-			 (uint64_t)word << 26 | gen);
+	uint64_t where = (uint64_t)page << torture_word_bits | word;
+
+	return stamp_mix(STAMP_MAGIC << 54 | (uint64_t)region << 46 | where << 26 | gen);
 }
 
 /* The byte at offset @at of the page. */
@@ -52,6 +56,7 @@ static inline uint8_t stamp_byte(unsigned int region, unsigned int page, unsigne
 	return (uint8_t)(stamp_word(region, page, at / 8, gen) >> (at % 8 * 8));
 }
 
+void stamp_init(void);
 /* Fill [lo, hi) of a page whose byte 0 would be at @page_mem. */
 void stamp_fill(void *page_mem, unsigned int region, unsigned int page, unsigned int lo,
 		unsigned int hi, uint32_t gen);

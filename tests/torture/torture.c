@@ -32,7 +32,6 @@
 #define SMALL_NR    6
 #define SMALL_PAGES 16
 #define HUGE_NR     1
-#define HUGE_PAGES  512
 #define HEAP_NR     3
 #define HEAP_PAGES  40
 #define REGIONS     (SMALL_NR + HUGE_NR + HEAP_NR)
@@ -456,6 +455,7 @@ int main(int argc, char **argv)
 	struct account before;
 	int err;
 
+	stamp_init();
 	options(argc, argv);
 	setvbuf(stdout, NULL, _IOLBF, 0);
 	/* blocks of 64 KiB and more come and go by mmap and munmap, inside libc */

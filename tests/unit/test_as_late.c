@@ -53,6 +53,21 @@ static enum hmm_feature_state interposition(void)
 	exit(1);
 }
 
+/* Where no change is noticed nobody has to be told of one. */
+static void skip_unwatched(void)
+{
+	struct hmm_feature features[32];
+	int nr = CALL(hmm_features)(features, 32);
+
+	for (int i = 0; i < nr && i < 32; i++) {
+		if (strcmp(features[i].name, "userfaultfd") ||
+		    features[i].state == HMM_FEATURE_ON)
+			continue;
+		printf("skip: userfaultfd is not on: %s\n", features[i].reason);
+		exit(77);
+	}
+}
+
 static void use(struct hmm_mirror *mirror)
 {
 	char *p =
@@ -91,6 +106,7 @@ int main(int argc, char **argv)
 		return 1;
 	}
 	MUST(CALL(hmm_open)(NULL, &hmm) == 0);
+	skip_unwatched();
 	MUST(interposition() == (late ? HMM_FEATURE_OFF : HMM_FEATURE_ON));
 	MUST(CALL(hmm_device_register)(hmm, &plain_driver, NULL, &device) == 0);
 	MUST(CALL(hmm_mirror_create)(device, &attr, &mirror) == 0);

@@ -215,7 +215,7 @@ static void atomics(void)
 					 1 << 30, -1,   INT32_MIN, INT32_MAX};
 	pthread_t threads[3];
 	char unaligned[8];
-	uint32_t *p = (uint32_t *)map(4096, PROT_READ), sum = 5;
+	uint32_t *p = (uint32_t *)map(1, PROT_READ), sum = 5;
 
 	up((struct hmm_ref_attr){0});
 	counter = 5;
@@ -234,7 +234,7 @@ static void atomics(void)
 	CHECK(hmm_ref_add32(ref, (uint32_t *)(void *)(((uintptr_t)unaligned | 3)), 1) ==
 	      -EINVAL);
 	CHECK(hmm_ref_add32(ref, p, 1) == -EACCES);
-	munmap(p, 4096);
+	munmap(p, 1);
 	CHECK(hmm_ref_add32(ref, p, 1) == -EFAULT);
 	down();
 	up((struct hmm_ref_attr){.modes = STAGE});
@@ -331,7 +331,7 @@ static void slow(void)
 	uint64_t began;
 	char c;
 
-	slow_memory = map(4096, PROT_READ | PROT_WRITE);
+	slow_memory = map(1, PROT_READ | PROT_WRITE);
 	up((struct hmm_ref_attr){.modes = DIRECT, .delay_ns = 400000000});
 	began = now_ms();
 	CHECK(!hmm_ref_read(ref, slow_memory, &c, 1));
@@ -339,13 +339,13 @@ static void slow(void)
 	CHECK(!pthread_create(&thread, NULL, read_slowly, NULL));
 	nanosleep(&a_moment, NULL);
 	CHECK(stats().waits == 0);
-	CHECK(!munmap(slow_memory, 4096));
+	CHECK(!munmap(slow_memory, 1));
 	pthread_join(thread, NULL);
 	CHECK(hmm_ref_read(ref, slow_memory, &c, 1) == -EFAULT); /* so the change is told */
-	CHECK(stats().revokes == 1);
 	/* Interposed, the old memory was there to its end; by event it had gone. */
 	CHECK(slow_result == 0 || slow_result == -EFAULT);
-	CHECK(stats().waits == 1);
+	/* What is not remembered goes with each access, and nothing has to wait for it. */
+	CHECK(!remembers() || (stats().revokes == 1 && stats().waits == 1));
 	down();
 }
 
@@ -356,6 +356,10 @@ static void overlap(void)
 	char *p = map(4 * page, PROT_READ | PROT_WRITE), c = 1;
 	struct hmm_translation t;
 
+	if (!remembers()) {
+		fprintf(stderr, "no overlap: nothing is remembered here\n");
+		return;
+	}
 	up((struct hmm_ref_attr){.modes = DIRECT});
 	CHECK(!hmm_translate(mirror, p, page, HMM_READ, &t));
 	CHECK(!hmm_translation_put(mirror, &t));
