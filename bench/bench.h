@@ -41,6 +41,7 @@ struct bench {
 	unsigned int runs;
 	bool quick; /* a tenth of the work: to see that it works, not to cite */
 	const char *dir;
+	const char *not_measured; /* why the DAX rows are missing; NULL: they are not */
 	struct row rows[256];
 	unsigned int nr_rows;
 };
@@ -71,5 +72,6 @@ void bench_unmap(struct bench *bench);
 void bench_range(struct bench *bench);
 void bench_uring(struct bench *bench);
 void bench_memory(struct bench *bench);
+void bench_dax(struct bench *bench);
 
 #endif

@@ -18,6 +18,7 @@
 #include <unistd.h>
 
 #include "bench.h"
+#include "place.h"
 #include "table.h"
 
 /* ---- helpers of all benchmarks ---------------------------------------------------- */
@@ -167,6 +168,7 @@ static const struct {
 	{"range", "fault and snapshot of a range", bench_range},
 	{"uring", "io_uring reads through the mirror", bench_uring},
 	{"memory", "memory of the library", bench_memory},
+	{"dax", "files on DAX file systems, where some are named", bench_dax},
 };
 #define BENCHES (sizeof(benches) / sizeof(benches[0]))
 
@@ -218,6 +220,8 @@ static void print_table(const struct bench *bench)
 	       "peer: "
 	       "what programs use today.\n",
 	       bench->runs);
+	if (bench->not_measured)
+		printf("dax was not measured: %s\n", bench->not_measured);
 }
 
 static json_t *number(double value)
@@ -248,9 +252,10 @@ static int write_json(const struct bench *bench, const char *path)
 		}
 		json_array_append_new(rows, one);
 	}
-	root = json_pack("{s:s, s:s, s:s, s:i, s:b, s:o}", "version", hmm_version(),
+	root = json_pack("{s:s, s:s, s:s, s:i, s:b, s:s?, s:o}", "version", hmm_version(),
 			 "kernel", kernel.release, "machine", kernel.machine, "runs",
-			 (int)bench->runs, "quick", (int)bench->quick, "rows", rows);
+			 (int)bench->runs, "quick", (int)bench->quick, "dax_not_measured",
+			 bench->not_measured, "rows", rows);
 	err = strcmp(path, "-") ? json_dump_file(root, path, JSON_INDENT(2))
 				: json_dumpf(root, stdout, JSON_INDENT(2));
 	if (!strcmp(path, "-"))
@@ -269,6 +274,9 @@ static void help(void)
 	printf("\n  --runs N     samples of each figure; the median is told (default 9)\n"
 	       "  --quick      a tenth of the work: to see that it runs, not to cite\n"
 	       "  --dir DIR    where the file for io_uring goes (default /var/tmp)\n"
+	       "  --dax DIR    measure files on DAX here, too; may be given again "
+	       "(default:\n"
+	       "               HMM_DAX_EXT4, HMM_DAX_XFS)\n"
 	       "  --json[=F]   write JSON to F (default: standard output) instead of a "
 	       "table\n"
 	       "  --help       this text\n\n"
@@ -310,10 +318,12 @@ static int parse(struct bench *bench, int argc, char **argv, const char **json)
 		{"runs", required_argument, NULL, 'r'},
 		{"quick", no_argument, NULL, 'q'},
 		{"dir", required_argument, NULL, 'd'},
+		{"dax", required_argument, NULL, 'x'},
 		{"json", optional_argument, NULL, 'j'},
 		{"help", no_argument, NULL, 'h'},
 		{0},
 	};
+	char error[512];
 	int c;
 
 	while ((c = getopt_long(argc, argv, "h", options, NULL)) != -1) {
@@ -338,6 +348,12 @@ static int parse(struct bench *bench, int argc, char **argv, const char **json)
 		case 'd':
 			bench->dir = optarg;
 			break;
+		case 'x':
+			if (place_add_dax(optarg, error, sizeof(error))) {
+				fprintf(stderr, "hmm bench: --dax: %s\n", error);
+				return 2;
+			}
+			break;
 		case 'j':
 			*json = optarg ? optarg : "-";
 			break;
@@ -347,6 +363,10 @@ static int parse(struct bench *bench, int argc, char **argv, const char **json)
 		default:
 			return 2;
 		}
+	}
+	if (places_from_environment(error, sizeof(error))) {
+		fprintf(stderr, "hmm bench: %s\n", error);
+		return 2;
 	}
 	return names_known(argv + optind) ? 0 : 2;
 }

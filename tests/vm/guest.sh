@@ -19,8 +19,7 @@ set_kernel()
 {
 	echo "$2" >"/proc/sys/$1" || echo "there is no /proc/sys/$1"
 }
-set_kernel kernel/watchdog_thresh 60
-set_kernel kernel/hung_task_timeout_secs 60
+set_kernel kernel/hung_task_timeout_secs 120
 set_kernel kernel/hung_task_warnings -1
 set_kernel vm/nr_hugepages "$LAB_HUGEPAGES"
 

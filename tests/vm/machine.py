@@ -22,9 +22,10 @@ from common import HERE, TREE, LabError, cache_dir, locked, say
 
 BUSYBOX = ("/bin/busybox", "/usr/lib/busybox/bin/busybox")
 # no_timer_check: an emulated timer on a busy host may tick late, which a kernel takes for a
-# broken one. Of a hang it is to be sure before it says so.
+# broken one. Of a hang it is to be sure before it says so: on a host with too much to do
+# nothing in a guest may move for a minute (soft lockups are told after twice the threshold).
 BOOT_OPTIONS = ("console=ttyS0 loglevel=5 panic=-1 oops=panic no_timer_check "
-                "rcupdate.rcu_cpu_stall_timeout=60")
+                "watchdog_thresh=60 rcupdate.rcu_cpu_stall_timeout=180")
 BOOT_LIMIT = 180
 # One thread for all of a guest's processors. With one each, qemu before 8.1 (Debian 12 has
 # 7.2) may translate code while another processor writes it: what a kernel patches at run
