@@ -20,13 +20,17 @@ SHORT_CHECK = ["--change", "munmap,punch", "--way", "libc", "--device", "ref,uri
 CI_CHECK = ["--change", "munmap", "--way", "libc", "--device", "ref,uring"]
 NOBODY_CHECK = CI_CHECK + ["--kind", "anon,file-shared,dax-shared:ext4,dax-shared:xfs"]
 SHORT_TESTS = ["ref", "as-watch", "uring-stale"]
-LONG_SUITES = ["unit", "uring", "conformance", "torture", "inject"]
-# These would do once more what the steps do, or test the tests.
-NOT_HERE = ["torture", "torture-raw", "torture-checker", "torture-checker-can-fail",
-            "torture-can-fail", "conformance-list"]
+# The conformance suite is hmm check in settings that are no other in another kernel.
+LONG_SUITES = ["unit", "uring", "inject"]
 TORTURE = {"ci": 5, "short": 5, "long": 300}
-# Every device and every way, but a race and a deadlock hunt of the length that fits.
+# Every change by every way; a race and a deadlock hunt of the length that fits.
 LONG_CHECK = ["--only", "all", "--race", "500", "--deadlock", "5", "--timeout", "300"]
+# All eight variants of a cell where only the lab has the memory, else two (--brief).
+DAX_KINDS = [f"dax-{kind}:{place}" for kind in ("private", "shared", "sync", "ro", "shared-ro",
+                                                "sparse", "huge")
+             for place in ("ext4", "xfs")] + ["devdax"]
+DAX_CHECK = LONG_CHECK + ["--kind", ",".join(DAX_KINDS), "--device", "ref,uring"]
+HOUR = 3600
 
 
 class Step:
@@ -76,15 +80,18 @@ def make(build, how):
     steps.append(Step("durable", shell(durable), 300))
     if how != "long":
         asked = CI_CHECK if how == "ci" else SHORT_CHECK
-        steps.append(Step("check", shell(check + asked), 300, "check"))
+        steps.append(Step("check", shell(check + asked), 600, "check"))
         steps.append(Step("check-nobody", shell(nobody + check + NOBODY_CHECK), 300, "nobody"))
         steps += test_steps(build, lambda test: test["name"] in SHORT_TESTS)
     else:
-        steps.append(Step("check", shell(check + LONG_CHECK), 3600, "check"))
-        steps.append(Step("check-nobody", shell(nobody + check + ["--device", "uring"]), 1800,
-                          "nobody"))
-        steps += test_steps(build, lambda test: in_suites(test, LONG_SUITES) and
-                            test["name"] not in NOT_HERE)
+        brief = check + LONG_CHECK + ["--brief"]
+        steps.append(Step("check-dax", shell(check + DAX_CHECK), 3 * HOUR, "check"))
+        steps.append(Step("check", shell(brief), 3 * HOUR, "check"))
+        steps.append(Step("check-nobody", shell(nobody + brief + ["--device", "uring"]),
+                          HOUR, "nobody"))
+        steps += test_steps(build, lambda test: in_suites(test, LONG_SUITES))
+        steps.append(Step("torture-raw", shell([torture, "--raw"] + torture_args),
+                          seconds * 3 + 120))
     steps.append(Step("torture", shell([torture] + torture_args), seconds * 3 + 120))
     return steps
 
