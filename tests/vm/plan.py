@@ -108,6 +108,8 @@ def script(steps):
              '\techo "$1" >/run/lab/running',
              '\ttimeout -k 10 "$2" sh -c "$3" >"$work/$1.out" 2>"$work/$1.err"',
              "\trc=$?",
+             # busybox's timeout ends as the signal does that it sent.
+             '\t[ "$rc" != 143 ] || rc=124',
              "\tend=$(cut -d ' ' -f 1 /proc/uptime)",
              '\techo "$start $end" >"$work/$1.seconds"',
              '\techo "$rc" >"$work/$1.status"',

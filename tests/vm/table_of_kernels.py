@@ -5,7 +5,6 @@ import os
 
 from common import TREE, LabError, say
 
-PATH = os.path.join(TREE, "docs", "kernels.md")
 HEAD = """\
 <!-- SPDX-License-Identifier: LGPL-2.1-or-later -->
 <!-- Written by ./run lab --docs from what `hmm info --json` says in each kernel. -->
@@ -14,7 +13,16 @@ HEAD = """\
 These are Debian's kernels, in the [lab](lab.md), as root. Nothing is asked of a version:
 each feature is tried at run time, and the best of the rest is used. *on* is in use, *off*
 could be had (`hmm info` says how), *missing* is not there. On a machine of your own,
-`hmm info` says the same about that machine.
+`hmm info` says the same about that machine. Other processors: [ppc64le](kernels-ppc64le.md),
+[arm64](kernels-arm64.md).
+"""
+OTHER_HEAD = """\
+<!-- SPDX-License-Identifier: LGPL-2.1-or-later -->
+<!-- Written by ./run lab --arch {0} --docs from what `hmm info --json` says there. -->
+# What works on {0}
+
+This is Debian's kernel for it under full-system emulation, in the [lab](lab.md), as root;
+[kernels.md](kernels.md) explains the words. What emulation can't show is in the lab's page.
 """
 GROUPS = {"source": "How a change of the address space is noticed",
           "state": "How mappings and pages are read",
@@ -57,11 +65,13 @@ def reasons(key, runs, known):
         yield f"| {key[1]} | {', '.join(series)} | {reason} | {remedy} |"
 
 
-def write(runs):
-    text = HEAD + "\n".join(lines(runs)) + "\n"
+def write(runs, arch=None):
+    """docs/kernels.md, or that of another processor."""
+    path = os.path.join(TREE, "docs", f"kernels-{arch}.md" if arch else "kernels.md")
+    head = OTHER_HEAD.format(arch) if arch else HEAD
     try:
-        with open(PATH, "w", encoding="utf-8") as page:
-            page.write(text)
+        with open(path, "w", encoding="utf-8") as page:
+            page.write(head + "\n".join(lines(runs)) + "\n")
     except OSError as error:
-        raise LabError(f"{PATH} can't be written: {error.strerror}") from None
-    say(f"wrote {os.path.relpath(PATH)}")
+        raise LabError(f"{path} can't be written: {error.strerror}") from None
+    say(f"wrote {os.path.relpath(path)}")
