@@ -264,6 +264,11 @@ static void present(void)
 		printf("absence cannot be proved on this kernel\n");
 		return;
 	}
+	if (!uffd.any) { /* a scan shows only what is watched by way of WP_ASYNC */
+		printf("absence cannot be proved here: no WP_ASYNC\n");
+		uffd_close(&uffd, &maps);
+		return;
+	}
 	p[0] = 1;
 	CHECK(pages_present(&pages, at) == -ENOENT);
 	CHECK(uffd_register(&uffd, at, at + 2 * PAGE) == 0);

@@ -209,7 +209,7 @@ def boot(options, work, steps):
     show = Shower(steps)
     open(console, "wb").close()
     with open(work + "/qemu.log", "wb") as errors:
-        # A session of its own: then the scheduler gives it a share of its own.
+        # Apart: then the scheduler gives it a share of its own.
         qemu = subprocess.Popen(args, stdin=subprocess.DEVNULL, stdout=errors, stderr=errors,
                                 start_new_session=True)
     try:
