@@ -14,7 +14,6 @@ import os
 import re
 import shlex
 import shutil
-import signal
 import subprocess
 import sys
 import tarfile
@@ -29,8 +28,7 @@ import outcome  # noqa: E402
 import plan  # noqa: E402
 import report  # noqa: E402
 import table_of_kernels  # noqa: E402
-from common import (FAILED, HERE, INTERRUPTED, OK, SKIPPED, TREE, LabError,  # noqa: E402
-                    say)
+from common import FAILED, HERE, INTERRUPTED, OK, TREE, LabError, say  # noqa: E402
 
 # qemu, how it is started, the console. For ppc64le without the mitigations that a processor
 # in software does not have. The first kernel is the one that is taken unasked: arm64 can
@@ -204,10 +202,10 @@ class Shower:
         self.names, self.inside, self.packed = {step.name for step in steps}, False, False
 
     def __call__(self, line):
-        if line.startswith("lab: Linux "):
+        if "lab: Linux " in line:  # perhaps behind what the kernel said
             self.inside = True
-            say(line[len("lab: "):])
-        elif line.startswith((BEGIN, "lab: exit status")):
+            say("Linux " + line.split("lab: Linux ")[1])
+        elif BEGIN in line:
             self.inside = False
         elif self.inside and not self.names:
             print(line, flush=True)
