@@ -392,33 +392,60 @@ static int by_module(const void *a, const void *b)
 	return x->module < y->module ? -1 : x->module > y->module;
 }
 
-void linker_assign(struct linker *l)
+struct assigning {
+	struct linker *l;
+	struct map definers;
+};
+
+static void assign_hits(const struct assigning *a, const struct hits *hits,
+			unsigned int worker)
 {
+	struct linker *l = a->l;
 	struct scan *s = l->s;
-	struct map definers = find_definers(l);
-	unsigned int w;
 	size_t i;
 	u32 e;
 
-	for (w = 0; w < s->workers; w++)
-		for (i = 0; i < l->hits[w].n; i++) {
-			const struct hit *h = &l->hits[w].v[i];
+	for (i = 0; i < hits->n; i++) {
+		const struct hit *h = &hits->v[i];
 
-			for (e = l->xnames.v[h->name].first_export; e != UINT32_MAX;
-			     e = l->next_export[e])
-				if (counts_for(l, &definers, &s->exports.v[e], h))
-					push_consumer(&s->exports.v[e], &h->c);
-		}
+		if (h->name % s->workers != worker)
+			continue;
+		for (e = l->xnames.v[h->name].first_export; e != UINT32_MAX;
+		     e = l->next_export[e])
+			if (counts_for(l, &a->definers, &s->exports.v[e], h))
+				push_consumer(&s->exports.v[e], &h->c);
+	}
+}
+
+/* Each worker has its share of the names, so that nobody else touches their exports. */
+static void assign_share(void *arg, unsigned int worker)
+{
+	const struct assigning *a = arg;
+	struct scan *s = a->l->s;
+	unsigned int w;
+	size_t i;
+
+	for (w = 0; w < s->workers; w++)
+		assign_hits(a, &a->l->hits[w], worker);
 	for (i = 0; i < s->exports.n; i++) {
 		struct export *x = &s->exports.v[i];
-		const char *why = implicit_reason(s, x->name);
-		struct consumer c = {.module = UINT32_MAX, .file = NO_FILE, .note = why};
+		struct consumer c = {.module = UINT32_MAX, .file = NO_FILE};
 
-		if (why)
+		if (x->name_id % s->workers != worker)
+			continue;
+		c.note = implicit_reason(s, x->name);
+		if (c.note)
 			push_consumer(x, &c);
 		if (x->nconsumers > 1)
 			qsort(x->consumers, x->nconsumers, sizeof(*x->consumers),
 			      by_module);
 	}
-	map_free(&definers);
+}
+
+void linker_assign(struct linker *l)
+{
+	struct assigning a = {.l = l, .definers = find_definers(l)};
+
+	run_workers(l->s->workers, assign_share, &a);
+	map_free(&a.definers);
 }

@@ -307,18 +307,6 @@ void includes_free(struct includes *inc)
 	free(inc);
 }
 
-bool includes_reach(const struct includes *inc, u32 from_file, u32 to_file)
-{
-	u32 a = inc->header_of[from_file], b = inc->header_of[to_file];
-
-	if (a == NONE || b == NONE)
-		return false;
-	if ((inc->always[b / 64] >> (b % 64)) & 1)
-		return true;
-	return (inc->closure[(size_t)inc->component[a] * inc->words + b / 64] >> (b % 64)) &
-	       1;
-}
-
 u32 includes_header(const struct includes *inc, u32 file)
 {
 	return inc->header_of[file];
@@ -339,6 +327,19 @@ void visible_fill(const struct includes *inc, u32 file, struct visible *v)
 	/* a .c that is included by another sees what that one does */
 	if (inc->s->includer && inc->s->includer[file] != NO_FILE)
 		resolve(inc, inc->s->includer[file], add_closure, &a);
+}
+
+void visible_fill_header(const struct includes *inc, u32 file, struct visible *v)
+{
+	u32 h = inc->header_of[file], w;
+	const u64 *set;
+
+	memset(v->bits, 0, inc->words * sizeof(u64));
+	if (h == NONE)
+		return;
+	set = inc->closure + (size_t)inc->component[h] * inc->words;
+	for (w = 0; w < inc->words; w++)
+		v->bits[w] = set[w] | inc->always[w];
 }
 
 bool visible_has(const struct includes *inc, const struct visible *v, u32 header_file)

@@ -3,53 +3,13 @@
  * Which module uses which export, directly or through headers?
  *
  * Only the names that matter are followed: those of exports, and those of macros and
- * inline functions whose bodies reach one. What reaches is found by going over all bodies
- * until nothing changes; then each module's files are looked at with a stamp a module, so
- * that no definition is followed twice. A definition counts for a file only if the file
- * includes the header that holds it.
+ * inline functions whose bodies reach one, see names.c. Each module's files are looked at
+ * with a stamp a module, so that no definition is followed twice. A definition counts for
+ * a file only if the file includes the header that holds it.
  */
 #include <stdlib.h>
 
 #include "reach.h"
-
-void linker_add_name(struct linker *l, u64 name, enum edge_kind kind, u32 target)
-{
-	u32 *id = map_get(&l->names, name, UINT32_MAX), bit = name >> (64 - FILTER_BITS);
-	struct edge e = {.target = target, .kind = kind};
-
-	if (*id == UINT32_MAX) {
-		*id = l->first_edge.n;
-		vec_push(&l->first_edge, 0);
-	}
-	e.next = l->first_edge.v[*id];
-	vec_push(&l->edges, e);
-	l->first_edge.v[*id] = l->edges.n;
-	l->filter[bit / 64] |= 1ull << (bit % 64);
-}
-
-static void seal_names(struct linker *l)
-{
-	u32 i, e, n = 0;
-
-	l->target_first = xmalloc((l->first_edge.n + 1) * sizeof(u32));
-	l->targets = xmalloc((l->edges.n + 1) * sizeof(*l->targets));
-	for (i = 0; i < l->first_edge.n; i++) {
-		l->target_first[i] = n;
-		for (e = l->first_edge.v[i]; e; e = l->edges.v[e - 1].next) {
-			const struct edge *edge = &l->edges.v[e - 1];
-
-			l->targets[n++] = (struct target){
-				.index = edge->target,
-				.file = edge->kind == EDGE_EXPORT
-						? NO_FILE
-						: l->s->defs.v[edge->target].file,
-			};
-		}
-	}
-	l->target_first[i] = n;
-	vec_free(&l->edges);
-	vec_free(&l->first_edge);
-}
 
 static u32 names_to_follow(const struct linker *l, const u64 *names, u32 n, u32 *out)
 {
@@ -86,159 +46,6 @@ static void seal_bodies(struct linker *l)
 	}
 }
 
-/* ---------------------------------------------------------------- definitions ------ */
-
-/* The names that templates make of a header's call; those without parameters are fixed. */
-static void made_names(struct scan *s, const struct facts *f, const struct fact_call *call,
-		       u64 *out, u32 *n, u32 max)
-{
-	const struct template_list *l = templates_find(&s->templates, call->callee);
-	char *args, *argv[16];
-	struct buf b = {0};
-	u32 i, argc;
-
-	if (!l)
-		return;
-	args = xstrdup(facts_str(f, call->args));
-	argc = split_args(args, argv);
-	for (i = 0; i < l->n && *n < max; i++)
-		if (l->t[i].kind < 0 && template_fill(&b, l->t[i].name, argv, argc) && b.n)
-			out[(*n)++] = hash_bytes(b.s, b.n);
-	free(args);
-	buf_free(&b);
-}
-
-#define MAX_MADE 256
-
-/* A macro invoked at a header's file scope defines the names that it makes. */
-static void add_made_defs(struct scan *s, const struct def *d, const u64 *names, u32 n)
-{
-	struct def made = *d;
-	u64 *callee;
-	u32 i;
-
-	callee = arena_alloc(&s->arena, sizeof(*callee));
-	*callee = d->name;
-	made.extra = callee;
-	made.nextra = 1;
-	for (i = 0; i < n; i++) {
-		made.name = names[i];
-		vec_push(&s->defs, made);
-	}
-}
-
-/* A macro body's own calls may make fixed names: #define lock() guard(mutex)(&m). */
-static void add_fixed_names(struct scan *s, struct def *d)
-{
-	const struct template_list *l = templates_find(&s->templates, d->name);
-	u64 *extra;
-	const char *p;
-	u32 i, n = 0;
-
-	if (!l)
-		return;
-	extra = arena_alloc(&s->arena, l->n * sizeof(*extra));
-	for (i = 0; i < l->n; i++) {
-		for (p = l->t[i].name; *p && (u8)*p < 0x80; p++)
-			;
-		if (!*p && l->t[i].kind < 0)
-			extra[n++] = hash_str(l->t[i].name);
-	}
-	d->extra = extra;
-	d->nextra = n;
-}
-
-static void add_header_defs(struct scan *s, u32 file)
-{
-	const struct facts *f = &s->tree->files.v[file].facts;
-	const struct fact_call *call = f->a[FA_CALL];
-	u32 i, c = 0, n;
-	u64 names[MAX_MADE];
-
-	for (i = 0; i < f->n[FA_DEF]; i++) {
-		const struct fact_def *fd = FACTS(f, struct fact_def, FA_DEF) + i;
-		struct def d = {.name = fd->name,
-				.body = FACTS(f, u64, FA_BODY) + fd->body,
-				.nbody = fd->nbody,
-				.file = file,
-				.line = fd->line,
-				.str = fd->str,
-				.kind = fd->kind};
-
-		for (n = 0; c < f->n[FA_CALL] && call[c].owner <= i; c++)
-			if (call[c].owner == i && fd->kind != DEF_MACRO)
-				made_names(s, f, &call[c], names, &n, MAX_MADE);
-		if (fd->kind == DEF_MACRO) {
-			add_fixed_names(s, &d);
-		} else if (fd->kind == DEF_MADE && !n) {
-			/* its class may be compiled by CREATE_TRACE_POINTS */
-		} else if (fd->kind == DEF_MADE) {
-			add_made_defs(s, &d, names, n);
-		} else if (n) {
-			u64 *extra = arena_alloc(&s->arena, n * sizeof(*extra));
-
-			memcpy(extra, names, n * sizeof(*extra));
-			d.extra = extra;
-			d.nextra = n;
-		}
-		if (d.nbody || d.nextra || d.kind != DEF_MADE)
-			vec_push(&s->defs, d);
-	}
-}
-
-static bool body_matters(const struct linker *l, const u64 *names, u32 n)
-{
-	u32 i;
-
-	for (i = 0; i < n; i++)
-		if (linker_matters(l, names[i]) && map_find(&l->names, names[i]))
-			return true;
-	return false;
-}
-
-/* CREATE_TRACE_POINTS compiles the bodies of a header's trace events. */
-static bool is_trace_class(const struct scan *s, const struct def *d)
-{
-	const char *name = facts_str(&s->tree->files.v[d->file].facts, d->str);
-
-	return d->kind == DEF_MADE &&
-	       (has_prefix(name, "TRACE_EVENT") || has_prefix(name, "DECLARE_EVENT_CLASS"));
-}
-
-static void find_reaching_defs(struct linker *l)
-{
-	struct scan *s = l->s;
-	bool changed = true;
-	size_t i;
-
-	for (i = 0; i < s->tree->files.n; i++)
-		if (s->tree->files.v[i].kind == FILE_HEADER &&
-		    s->tree->files.v[i].has_facts)
-			add_header_defs(s, i);
-	linker_add_globs(l);
-	while (changed) {
-		changed = false;
-		for (i = 0; i < s->defs.n; i++) {
-			struct def *d = &s->defs.v[i];
-
-			if (d->reaches || !(body_matters(l, d->body, d->nbody) ||
-					    body_matters(l, d->extra, d->nextra)))
-				continue;
-			d->reaches = changed = true;
-			if (d->name == ANONYMOUS)
-				vec_push(&l->anonymous, i);
-			else if (is_trace_class(s, d))
-				vec_push(&l->classes, i);
-			linker_add_name(l, d->name, EDGE_DEF, i);
-		}
-	}
-	/* one that reaches nothing may still stand in an export's way, see is_shadowed() */
-	for (i = 0; i < s->defs.n; i++)
-		if (!s->defs.v[i].reaches && linker_matters(l, s->defs.v[i].name) &&
-		    map_find(&l->names, s->defs.v[i].name))
-			linker_add_name(l, s->defs.v[i].name, EDGE_DEF, i);
-}
-
 /* ---------------------------------------------------------------- visiting --------- */
 
 struct visitor {
@@ -256,13 +63,19 @@ struct visitor {
 	bool visible_ready, arch;
 };
 
-static bool sees(struct visitor *v, u32 header)
+/* The headers that the file sees, made out when the first is asked for. */
+static const struct visible *visible_of(struct visitor *v)
 {
 	if (!v->visible_ready) {
 		visible_fill(v->l->inc, v->file, &v->visible);
 		v->visible_ready = true;
 	}
-	return visible_has(v->l->inc, &v->visible, header);
+	return &v->visible;
+}
+
+static bool sees(struct visitor *v, u32 header_file)
+{
+	return visible_has(v->l->inc, visible_of(v), header_file);
 }
 
 static bool in_arch(const struct visitor *v, u32 file)
@@ -331,10 +144,11 @@ static bool is_shadowed(struct visitor *v, u32 id, u32 name)
 	const struct linker *l = v->l;
 	const struct export_name *x = &l->xnames.v[name];
 	bool other = false;
-	u32 t;
+	u32 g;
 
-	for (t = l->target_first[id]; t < l->target_first[id + 1] && !other; t++)
-		other = l->targets[t].file != NO_FILE && sees(v, l->targets[t].file);
+	for (g = l->group_first[id]; g < l->group_first[id + 1] && !other; g++)
+		other = l->groups.v[g].kind != GROUP_EXPORTS &&
+			visible_some(visible_of(v), &l->groups.v[g]);
 	return other && !x->declared_in_made && !declares_itself(v, x->hash) &&
 	       !is_declared(v, name);
 }
@@ -390,37 +204,58 @@ static void take_set(struct visitor *v, u32 set)
 	}
 }
 
+static void take_meanings(struct visitor *v, const struct group *g)
+{
+	const struct reach *r = v->l->reach;
+	u32 m;
+
+	for (m = g->first; m < g->first + g->n; m++)
+		if (visible_header(&v->visible, r->meaning.v[m].header))
+			take_set(v, r->meaning.v[m].set);
+}
+
 /* The file, which sees it, names the definition. */
 static void visit_def(struct visitor *v, u32 def)
 {
 	const struct reach *r = v->l->reach;
-	u32 name, m;
+	u32 name, g;
 
 	v->through = def + 1;
 	take_set(v, r->set_of[def]);
 	while (v->open.n) {
 		name = v->open.v[--v->open.n];
-		for (m = r->meaning_first[name]; m < r->meaning_first[name + 1]; m++)
-			if (visible_header(&v->visible, r->meaning.v[m].header))
-				take_set(v, r->meaning.v[m].set);
+		for (g = r->group_first[name]; g < r->group_first[name + 1]; g++)
+			if (visible_some(&v->visible, &r->groups.v[g]))
+				take_meanings(v, &r->groups.v[g]);
 	}
 	v->through = 0;
+}
+
+static void visit_group(struct visitor *v, u32 id, const struct group *g)
+{
+	const struct target *to = v->l->targets.v + g->first, *end = to + g->n;
+
+	for (; to < end; to++) {
+		if (g->kind == GROUP_REACHING) {
+			if (visible_header(&v->visible, to->header))
+				visit_def(v, to->index);
+		} else if (!is_shadowed(v, id, to->index)) {
+			hit_name(v, to->index);
+		}
+	}
 }
 
 static void visit(struct visitor *v, u32 id)
 {
 	const struct linker *l = v->l;
-	u32 t;
+	u32 g;
 
-	for (t = l->target_first[id]; t < l->target_first[id + 1]; t++) {
-		const struct target *to = &l->targets[t];
+	for (g = l->group_first[id]; g < l->group_first[id + 1]; g++) {
+		const struct group *group = &l->groups.v[g];
 
-		if (to->file == NO_FILE) {
-			if (!is_shadowed(v, id, to->index))
-				hit_name(v, to->index);
-		} else if (sees(v, to->file)) {
-			visit_def(v, to->index);
-		}
+		if (group->kind == GROUP_EXPORTS ||
+		    (group->kind == GROUP_REACHING && visible_some(visible_of(v), group)))
+			visit_group(v, id, group);
 	}
 }
 
@@ -539,41 +374,58 @@ static void find_possible_consumers(struct linker *l)
 	}
 }
 
-void scan_link(struct scan *s)
+struct linker *linker_create(struct scan *s)
 {
+	struct linker *l = xcalloc(1, sizeof(*l));
 
-	struct linker l = {.s = s};
+	l->s = s;
+	l->filter = xcalloc((1u << FILTER_BITS) / 64, sizeof(u64));
+	l->inc = includes_create(s);
+	linker_collect_defs(l);
+	return l;
+}
+
+static void linker_free(struct linker *l)
+{
 	unsigned int i;
 
-	l.filter = xcalloc((1u << FILTER_BITS) / 64, sizeof(u64));
-	l.inc = includes_create(s);
-	linker_collect_exports(&l);
-	find_reaching_defs(&l);
-	seal_names(&l);
-	seal_bodies(&l);
-	l.reach = reach_create(&l);
-	linker_collect_declarations(&l);
-	index_module_files(&l);
-	find_possible_consumers(&l);
-	l.hits = xcalloc(s->workers, sizeof(*l.hits));
-	run_workers(s->workers, visit_modules, &l);
-	linker_assign(&l);
-	for (i = 0; i < s->workers; i++)
-		vec_free(&l.hits[i]);
-	free(l.hits);
-	reach_free(l.reach);
-	includes_free(l.inc);
-	map_free(&l.names);
-	map_free(&l.xname_index);
-	free(l.target_first);
-	free(l.targets);
-	vec_free(&l.anonymous);
-	vec_free(&l.classes);
-	vec_free(&l.xnames);
-	vec_free(&l.declared);
-	free(l.next_export);
-	free(l.files_first);
-	free(l.files);
-	free(l.may_consume);
-	free(l.filter);
+	for (i = 0; i < l->s->workers; i++)
+		vec_free(&l->hits[i]);
+	free(l->hits);
+	reach_free(l->reach);
+	includes_free(l->inc);
+	map_free(&l->names);
+	map_free(&l->xname_index);
+	vec_free(&l->targets);
+	vec_free(&l->groups);
+	free(l->group_first);
+	vec_free(&l->anonymous);
+	vec_free(&l->classes);
+	vec_free(&l->xnames);
+	vec_free(&l->declared);
+	free(l->next_export);
+	free(l->files_first);
+	free(l->files);
+	free(l->may_consume);
+	free(l->filter);
+	free(l);
+}
+
+void linker_link(struct linker *l)
+{
+	struct scan *s = l->s;
+
+	arena_join(&s->arena, &l->arena);
+	linker_collect_exports(l);
+	linker_find_reaching(l);
+	linker_seal_names(l);
+	seal_bodies(l);
+	l->reach = reach_create(l);
+	linker_collect_declarations(l);
+	index_module_files(l);
+	find_possible_consumers(l);
+	l->hits = xcalloc(s->workers, sizeof(*l->hits));
+	run_workers(s->workers, visit_modules, l);
+	linker_assign(l);
+	linker_free(l);
 }

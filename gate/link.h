@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* What do the two halves of linking share? Private to link.c and assign.c. */
+/* What do the two halves of linking share? Private to link.c, names.c, reach.c and
+ * assign.c. */
 #ifndef GATE_LINK_H
 #define GATE_LINK_H
 
@@ -25,10 +26,10 @@ struct edge {
 	u8 kind;
 };
 
-/* The same once all are known: a name's targets lie side by side. */
+/* The same once all are known: a name's targets lie side by side, in groups. */
 struct target {
-	u32 index; /* of an export name, or of a definition */
-	u32 file;  /* the definition's header; NO_FILE for an export name */
+	u32 index;  /* of an export name, or of a definition */
+	u32 header; /* the definition's, see includes_header() */
 };
 
 /* A name that matters: it is an export's, or that of a definition that reaches one. */
@@ -39,8 +40,10 @@ struct linker {
 	struct map names;    /* hash -> number of the name */
 	VEC(u32) first_edge; /* per name: 1 + index in edges */
 	VEC(struct edge) edges;
-	u32 *target_first; /* per name, in targets */
-	struct target *targets;
+	VEC(struct target) targets;
+	VEC(struct group) groups;
+	u32 *group_first;   /* per name, in groups */
+	struct arena arena; /* the scan's from linker_link() on */
 	u64 *filter;        /* 2^22 bits over the names */
 	VEC(u32) anonymous; /* definitions that every file which sees them uses */
 	VEC(u32) classes;   /* those that only CREATE_TRACE_POINTS compiles */
@@ -72,7 +75,12 @@ void linker_collect_declarations(struct linker *l);
 void linker_assign(struct linker *l);
 /* globs.c */
 void linker_add_globs(struct linker *l);
-/* link.c */
+/* names.c */
 void linker_add_name(struct linker *l, u64 name, enum edge_kind kind, u32 target);
+/* All that headers define. Needs the facts only, and not who is in which module. */
+void linker_collect_defs(struct linker *l);
+void linker_find_reaching(struct linker *l);
+/* No more names and definitions come. */
+void linker_seal_names(struct linker *l);
 
 #endif

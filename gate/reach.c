@@ -39,23 +39,23 @@ static void add_open(struct reach *r, u32 name)
 	vec_push(&r->own, r->base + r->maybe_of[name]);
 }
 
-static void add_targets(struct reach *r, u32 from_file, u32 name)
+static void add_targets(struct reach *r, u32 name)
 {
 	const struct linker *l = r->l;
+	const struct group *g;
 	bool open = false;
-	u32 t;
+	u32 i, t;
 
-	for (t = l->target_first[name]; t < l->target_first[name + 1]; t++) {
-		const struct target *to = &l->targets[t];
-
-		if (to->file == NO_FILE)
-			vec_push(&r->own, to->index);
-		else if (r->node_of[to->index] == UINT32_MAX)
+	for (i = l->group_first[name]; i < l->group_first[name + 1]; i++) {
+		g = &l->groups.v[i];
+		for (t = g->first; g->kind == GROUP_EXPORTS && t < g->first + g->n; t++)
+			vec_push(&r->own, l->targets.v[t].index);
+		if (g->kind != GROUP_REACHING)
 			continue;
-		else if (includes_reach(l->inc, from_file, to->file))
-			vec_push(&r->edges, r->node_of[to->index]);
-		else
-			open = true;
+		open |= g->mask & ~r->seen.bits[g->word];
+		for (t = g->first; visible_some(&r->seen, g) && t < g->first + g->n; t++)
+			if (visible_header(&r->seen, l->targets.v[t].header))
+				vec_push(&r->edges, r->node_of[l->targets.v[t].index]);
 	}
 	if (open)
 		add_open(r, name);
@@ -63,8 +63,9 @@ static void add_targets(struct reach *r, u32 from_file, u32 name)
 
 static void collect_edges(struct reach *r)
 {
-	u32 i, k;
+	u32 i, k, file = NO_FILE;
 
+	visible_init(r->l->inc, &r->seen);
 	r->edge_first = xmalloc((r->n + 1) * sizeof(u32));
 	r->own_first = xmalloc((r->n + 1) * sizeof(u32));
 	for (i = 0; i < r->n; i++) {
@@ -72,9 +73,13 @@ static void collect_edges(struct reach *r)
 
 		r->edge_first[i] = r->edges.n;
 		r->own_first[i] = r->own.n;
+		if (d->file != file)
+			visible_fill_header(r->l->inc, d->file, &r->seen);
+		file = d->file;
 		for (k = 0; k < d->nfollow; k++)
-			add_targets(r, d->file, d->follow[k]);
+			add_targets(r, d->follow[k]);
 	}
+	visible_free(&r->seen);
 	r->edge_first[r->n] = r->edges.n;
 	r->own_first[r->n] = r->own.n;
 }
@@ -219,30 +224,53 @@ static void seal_meanings(struct reach *r, u32 first)
 	r->meaning.n = kept;
 }
 
+static void group_meanings(struct reach *r, u32 first)
+{
+	struct group *g = NULL;
+	u32 i, word;
+
+	for (i = first; i < r->meaning.n; i++) {
+		word = r->meaning.v[i].header / 64;
+		if (!g || g->word != word) {
+			struct group fresh = {.word = word, .first = i};
+
+			vec_push(&r->groups, fresh);
+			g = &r->groups.v[r->groups.n - 1];
+		}
+		g->mask |= 1ull << (r->meaning.v[i].header % 64);
+		g->n++;
+	}
+}
+
+static void add_meanings(struct reach *r, const struct group *g)
+{
+	const struct target *to = r->l->targets.v + g->first, *end = to + g->n;
+
+	for (; g->kind == GROUP_REACHING && to < end; to++) {
+		struct reach_meaning m = {.header = to->header,
+					  .set = r->set_of[to->index]};
+
+		vec_push(&r->meaning, m);
+	}
+}
+
 static void collect_meanings(struct reach *r)
 {
 	const struct linker *l = r->l;
-	u32 i, t;
+	u32 i, k, first;
 
-	r->meaning_first = xmalloc((r->maybe.n + 1) * sizeof(u32));
+	r->group_first = xmalloc((r->maybe.n + 1) * sizeof(u32));
 	for (i = 0; i < r->maybe.n; i++) {
 		u32 name = r->maybe.v[i];
 
-		r->meaning_first[i] = r->meaning.n;
-		for (t = l->target_first[name]; t < l->target_first[name + 1]; t++) {
-			const struct target *to = &l->targets[t];
-			struct reach_meaning m;
-
-			if (to->file == NO_FILE || r->set_of[to->index] == NO_SET)
-				continue;
-			m.header = includes_header(l->inc, to->file);
-			m.set = r->set_of[to->index];
-			if (m.header != NO_FILE)
-				vec_push(&r->meaning, m);
-		}
-		seal_meanings(r, r->meaning_first[i]);
+		r->group_first[i] = r->groups.n;
+		first = r->meaning.n;
+		for (k = l->group_first[name]; k < l->group_first[name + 1]; k++)
+			add_meanings(r, &l->groups.v[k]);
+		seal_meanings(r, first);
+		group_meanings(r, first);
 	}
-	r->meaning_first[i] = r->meaning.n;
+	r->group_first[i] = r->groups.n;
 }
 
 struct reach *reach_create(struct linker *l)
@@ -281,6 +309,7 @@ void reach_free(struct reach *r)
 	vec_free(&r->sets);
 	vec_free(&r->maybe);
 	vec_free(&r->meaning);
-	free(r->meaning_first);
+	vec_free(&r->groups);
+	free(r->group_first);
 	free(r);
 }

@@ -33,9 +33,11 @@ struct reach {
 		size_t n, cap;
 	} sets;
 	VEC(u32) maybe; /* the names, by number less base */
-	/* What maybe.v[i] means to a file that sees the header: from meaning_first[i] on.
+	/* What maybe.v[i] means to a file that sees the header: the groups of meanings from
+	 * group_first[i] on.
 	 */
-	u32 *meaning_first;
+	u32 *group_first;
+	VEC(struct group) groups;
 	VEC(struct reach_meaning {
 		u32 header; /* see includes_header() */
 		u32 set;
@@ -43,6 +45,7 @@ struct reach {
 	meaning;
 
 	/* only while it is made */
+	struct visible seen;
 	u32 *node_of, *def_of, n;
 	u32 *edge_first, *own_first;
 	VEC(u32) edges;

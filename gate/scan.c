@@ -186,6 +186,32 @@ static void find_members(struct scan *s)
 	scan_seal_members(s);
 }
 
+struct linking {
+	struct scan *s;
+	struct linker *l;
+};
+
+/* Who is in which module, and what headers define: neither needs the other. */
+static void prepare(void *arg, unsigned int worker)
+{
+	struct linking *k = arg;
+
+	if (worker)
+		k->l = linker_create(k->s);
+	else
+		find_members(k->s);
+}
+
+static void link_all(struct scan *s)
+{
+	struct linking k = {.s = s};
+
+	run_workers(2, prepare, &k);
+	linker_link(k.l);
+	if (s->exports.n)
+		qsort(s->exports.v, s->exports.n, sizeof(*s->exports.v), by_name);
+}
+
 struct scan *scan_run(struct tree *tree, struct policy *policy,
 		      const struct scan_options *opt)
 {
@@ -216,10 +242,7 @@ struct scan *scan_run(struct tree *tree, struct policy *policy,
 		cache_store(opt->cache, tree, policy_digest(policy), s->templates.digest);
 	t1 = now_seconds();
 	if (!cache || s->stats.read || !linked_load(opt->cache, s)) {
-		find_members(s);
-		scan_link(s);
-		if (s->exports.n)
-			qsort(s->exports.v, s->exports.n, sizeof(*s->exports.v), by_name);
+		link_all(s);
 		if (opt && opt->cache)
 			linked_store(opt->cache, s);
 	}

@@ -126,8 +126,10 @@ bool scan_file_in(const struct scan *s, u32 file, u32 module);
 void kbuild_members(struct scan *s);
 void library_members(struct scan *s);
 void library_exports(struct scan *s);
-/* link.c */
-void scan_link(struct scan *s);
+/* link.c: who consumes what. Before the modules are known, and after. */
+struct linker;
+struct linker *linker_create(struct scan *s);
+void linker_link(struct linker *l);
 /* cache.c */
 struct cache;
 struct cache *cache_load(const char *dir, const struct tree *t, u64 policy_digest);
