@@ -10,6 +10,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
+#include <sys/file.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -217,25 +218,45 @@ static void write_all(struct writer *w, const struct tree *t, struct cache_head 
 	flush(w);
 }
 
+/*
+ * The unfinished file has one name: what a scan that was killed left behind is written over
+ * by the next, and does not add up. Two scans at a time: the second leaves it to the first,
+ * which has the lock. -1: errno says why.
+ */
+static int open_unfinished(const char *tmp)
+{
+	struct stat ours, named;
+	int fd = open(tmp, O_WRONLY | O_CREAT | O_CLOEXEC, 0644);
+
+	if (fd < 0)
+		return -1;
+	/* It may have become the finished file while we were about to lock it. */
+	if (!flock(fd, LOCK_EX | LOCK_NB) && !fstat(fd, &ours) && !stat(tmp, &named) &&
+	    ours.st_ino == named.st_ino && !ftruncate(fd, 0))
+		return fd;
+	close(fd);
+	errno = EWOULDBLOCK;
+	return -1;
+}
+
 /* A file that cannot be written costs time, so it is a warning and no error. */
 static void store(const char *name, void (*fill)(struct writer *w, void *arg), void *arg)
 {
-	char *tmp = xasprintf("%s.%d", name, (int)getpid());
-	struct writer w = {0};
+	char *tmp = xasprintf("%s.new", name);
+	struct writer w = {.fd = open_unfinished(tmp)};
 
-	w.fd = open(tmp, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
 	if (w.fd < 0) {
 		w.err = errno;
 	} else {
 		fill(&w, arg);
 		flush(&w);
-		close(w.fd);
 		if (!w.err && rename(tmp, name))
 			w.err = errno;
 		if (w.err)
 			unlink(tmp);
+		close(w.fd);
 	}
-	if (w.err)
+	if (w.err && w.err != EWOULDBLOCK)
 		warn("cannot write cache %s: %s; the next scan is as slow as this one",
 		     name, strerror(w.err));
 	buf_free(&w.b);

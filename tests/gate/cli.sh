@@ -70,6 +70,27 @@ for f in "$XDG_CACHE_HOME"/exportgate/*.facts; do
 done
 want 0 '0 without consumer' scan -a tree
 
+# What a scan that was killed left of them is written over, and goes with the next.
+for f in "$XDG_CACHE_HOME"/exportgate/*.facts; do
+	printf 'garbage' >"$f.new"
+	rm "$f"
+done
+printf 'int x(void) { return unused(4); }\n' >>tree/drv/user.c
+want 0 '0 without consumer' scan -a tree
+cp out first
+f=$(ls "$XDG_CACHE_HOME"/exportgate/*.facts)
+[ -e "$f" ] || fail "no facts were kept"
+[ -e "$f.new" ] && fail "an unfinished file stays"
+rm -f "$XDG_CACHE_HOME"/exportgate/*.new
+# One that another scan is writing is left to it.
+printf 'int y(void) { return unused(3); }\n' >>tree/drv/user.c
+cp "$f" x
+flock "$f.new" "$tool" scan -a tree >out 2>err || fail "two scans at a time"
+cmp -s first out || fail "beside another scan the report is another one"
+[ -s err ] && fail "a scan beside another warns"
+cmp -s "$f" x || fail "a scan writes what another is writing"
+rm "$f.new"
+
 # What was found out as a whole holds until any file changes, a makefile too.
 want 0 '0 without consumer' scan -a tree
 cp out first
