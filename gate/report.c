@@ -181,21 +181,26 @@ static json_t *json_export(const struct scan *s, const struct export *e)
 	return o;
 }
 
+/* An export a line, and one at a time: all of a large tree's would take gigabytes. */
 void report_json(const struct scan *s, const struct judgement *j, bool all)
 {
-	json_t *root = json_object(), *exports = json_array();
+	const char *between = "\n";
 	size_t i;
 
-	for (i = 0; i < s->exports.n; i++)
-		if (all || has_verdict(&s->exports.v[i]))
-			json_array_append_new(exports, json_export(s, &s->exports.v[i]));
-	json_object_set_new(root, "exports", exports);
-	json_object_set_new(root, "total", json_integer(s->exports.n));
-	json_object_set_new(root, "failures", json_integer(j->failures));
-	json_object_set_new(root, "warnings", json_integer(j->warnings));
-	json_dumpf(root, stdout, JSON_INDENT(1) | JSON_PRESERVE_ORDER);
-	putchar('\n');
-	json_decref(root);
+	fputs("{\"exports\": [", stdout);
+	for (i = 0; i < s->exports.n; i++) {
+		json_t *o;
+
+		if (!all && !has_verdict(&s->exports.v[i]))
+			continue;
+		fputs(between, stdout);
+		o = json_export(s, &s->exports.v[i]);
+		json_dumpf(o, stdout, JSON_PRESERVE_ORDER);
+		json_decref(o);
+		between = ",\n";
+	}
+	printf("\n],\n\"total\": %zu,\n\"failures\": %zu,\n\"warnings\": %zu}\n",
+	       s->exports.n, j->failures, j->warnings);
 }
 
 /* ---------------------------------------------------------------- SARIF ------------ */
