@@ -395,6 +395,7 @@ static int by_module(const void *a, const void *b)
 struct assigning {
 	struct linker *l;
 	struct map definers;
+	unsigned int shares; /* one a worker */
 };
 
 static void assign_hits(const struct assigning *a, const struct hits *hits,
@@ -408,7 +409,7 @@ static void assign_hits(const struct assigning *a, const struct hits *hits,
 	for (i = 0; i < hits->n; i++) {
 		const struct hit *h = &hits->v[i];
 
-		if (h->name % s->workers != worker)
+		if (h->name % a->shares != worker)
 			continue;
 		for (e = l->xnames.v[h->name].first_export; e != UINT32_MAX;
 		     e = l->next_export[e])
@@ -431,7 +432,7 @@ static void assign_share(void *arg, unsigned int worker)
 		struct export *x = &s->exports.v[i];
 		struct consumer c = {.module = UINT32_MAX, .file = NO_FILE};
 
-		if (x->name_id % s->workers != worker)
+		if (x->name_id % a->shares != worker)
 			continue;
 		c.note = implicit_reason(s, x->name);
 		if (c.note)
@@ -444,7 +445,8 @@ static void assign_share(void *arg, unsigned int worker)
 
 void linker_assign(struct linker *l)
 {
-	struct assigning a = {.l = l, .definers = find_definers(l)};
+	struct assigning a = {
+		.l = l, .definers = find_definers(l), .shares = l->s->workers};
 
 	run_workers(l->s->workers, assign_share, &a);
 	map_free(&a.definers);

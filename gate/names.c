@@ -38,6 +38,7 @@ static void add_target(struct linker *l, const struct edge *edge, bool first)
 {
 	struct target to = {.index = edge->target};
 	struct group fresh = {.kind = kind_of(l, edge), .first = l->targets.n}, *g;
+	bool same;
 
 	if (fresh.kind != GROUP_EXPORTS) {
 		to.header = includes_header(l->inc, l->s->defs.v[edge->target].file);
@@ -45,11 +46,11 @@ static void add_target(struct linker *l, const struct edge *edge, bool first)
 			return; /* nobody sees it */
 		fresh.word = to.header / 64;
 	}
-	g = first ? NULL : &l->groups.v[l->groups.n - 1];
-	if (!g || g->kind != fresh.kind || g->word != fresh.word) {
+	same = !first && l->groups.v[l->groups.n - 1].kind == fresh.kind &&
+	       l->groups.v[l->groups.n - 1].word == fresh.word;
+	if (!same)
 		vec_push(&l->groups, fresh);
-		g = &l->groups.v[l->groups.n - 1];
-	}
+	g = &l->groups.v[l->groups.n - 1];
 	g->mask |= 1ull << (to.header % 64);
 	g->n++;
 	vec_push(&l->targets, to);
