@@ -114,33 +114,32 @@ static __attribute__((noreturn)) void traced(struct check_run *run, bool mirror)
 /* The system calls between the two marks, by number; false: it could not be traced. */
 static bool trace(pid_t pid, long counts[512])
 {
-	bool counting = false, entry = true;
+	struct __ptrace_syscall_info info;
+	bool counting = false;
 	int status;
 
 	memset(counts, 0, 512 * sizeof(*counts));
 	if (waitpid(pid, &status, 0) != pid || !WIFSTOPPED(status) ||
 	    ptrace(PTRACE_SETOPTIONS, pid, NULL, PTRACE_O_TRACESYSGOOD | PTRACE_O_EXITKILL))
 		return false;
-	for (;; entry = !entry) {
-		long nr;
-
+	for (;;) {
 		if (ptrace(PTRACE_SYSCALL, pid, NULL, NULL) ||
 		    waitpid(pid, &status, 0) != pid)
 			return false;
 		++*check_beat;
 		if (!WIFSTOPPED(status))
 			return WIFEXITED(status) && !WEXITSTATUS(status);
-		if (WSTOPSIG(status) != (SIGTRAP | 0x80)) {
-			entry = !entry; /* another stop; the next is what this would be */
+		if (WSTOPSIG(status) != (SIGTRAP | 0x80))
 			continue;
-		}
-		if (!entry)
+		/* Where a call's number is kept is the processor's own. */
+		if (ptrace(PTRACE_GET_SYSCALL_INFO, pid, sizeof(info), &info) < 0)
+			return false;
+		if (info.op != PTRACE_SYSCALL_INFO_ENTRY)
 			continue;
-		nr = ptrace(PTRACE_PEEKUSER, pid, 15 * sizeof(long), NULL); /* orig_rax */
-		if (nr == MARK)
+		if (info.entry.nr == MARK)
 			counting = !counting;
-		else if (counting && nr >= 0 && nr < 512)
-			counts[nr]++;
+		else if (counting && info.entry.nr < 512)
+			counts[info.entry.nr]++;
 	}
 }
 

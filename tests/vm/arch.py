@@ -45,6 +45,7 @@ ARCHES = {
 BOOT_OPTIONS = ("loglevel=5 panic=-1 oops=panic "
                 "rcupdate.rcu_cpu_stall_timeout=120")
 BEGIN, END = "lab: results begin", "lab: results end"
+PACKED = re.compile(f"{BEGIN}\n(.*?){END}", re.S)
 SUITES = ["unit", "uring", "inject"]
 TORTURE = ["torture-checker", "torture", "torture-raw", "deadlock"]
 DEVICES = ["ref", "ref-stage", "uring"]
@@ -134,6 +135,14 @@ def chosen(options, steps):
     return [step for step in steps if step.name.startswith(tuple(wanted))]
 
 
+def script(steps):
+    """As everywhere; and each step's results leave the guest when it has ended."""
+    said = '\techo "$1 $rc"'
+    lines = plan.script(steps)
+    assert said in lines
+    return lines.replace(said, said + '\n\thand-out "$1.*"')
+
+
 # ---- the machine -------------------------------------------------------------------------
 
 class Guest:
@@ -141,19 +150,18 @@ class Guest:
 
     def __init__(self, console):
         self.files = {}
-        packed = console.split(BEGIN)[-1].split(END)[0] if END in console else ""
-        packed = re.sub(r"[^A-Za-z0-9+/=]", "", packed)
-        if not packed:
-            return
-        try:
-            with tarfile.open(fileobj=io.BytesIO(base64.b64decode(packed))) as tar:
-                for member in tar.getmembers():
-                    if member.isfile():
-                        data = tar.extractfile(member).read()
-                        self.files[os.path.basename(member.name)] = data.decode(
-                            errors="replace")
-        except (ValueError, tarfile.TarError, EOFError, OSError) as error:
-            say(f"what the guest left can't be read: {error}")
+        for packed in PACKED.findall(console):
+            try:
+                self.take(base64.b64decode(re.sub(r"[^A-Za-z0-9+/=]", "", packed)))
+            except (ValueError, tarfile.TarError, EOFError, OSError) as error:
+                say(f"a part of what the guest left can't be read: {error}")
+
+    def take(self, archive):
+        with tarfile.open(fileobj=io.BytesIO(archive)) as tar:
+            for member in tar.getmembers():
+                if member.isfile():
+                    data = tar.extractfile(member).read()
+                    self.files[os.path.basename(member.name)] = data.decode(errors="replace")
 
     def read(self, name):
         return self.files.get(name, "")
@@ -167,7 +175,7 @@ class Run:
         named = re.search(r"lab: Linux (\S+) on", console)
         self.version = named.group(1) if named else arch
         self.series, self.missing, self.seconds = arch, [], {"all": round(took, 1)}
-        self.log = console.split(BEGIN, maxsplit=1)[0] + "\n" + guest.read("dmesg")
+        self.log = PACKED.sub("", console) + "\n" + guest.read("dmesg")
         self.trouble = klog.complaints(self.log)
         status = re.findall(r"lab: exit status (\d+)", console)
         self.status = int(status[-1]) if status else None
@@ -205,8 +213,8 @@ class Shower:
         if "lab: Linux " in line:  # perhaps behind what the kernel said
             self.inside = True
             say("Linux " + line.split("lab: Linux ")[1])
-        elif BEGIN in line:
-            self.inside = False
+        elif line.startswith("lab: "):
+            self.inside = line.startswith(END)
         elif self.inside and not self.names:
             print(line, flush=True)
         elif self.inside and line.split(" ")[0] in self.names:
@@ -258,7 +266,7 @@ def prepare(options, work, steps_of):
     place, kernel = build.stdout.split("\n")[:2]
     steps = steps_of(place)
     with open(work + "/command", "w", encoding="utf-8") as command:
-        command.write((plan.script(steps) if steps else options.command[0] if
+        command.write((script(steps) if steps else options.command[0] if
                        len(options.command) == 1 else shlex.join(options.command)) + "\n")
     shutil.copy(kernel, work + "/kernel")
     packed = subprocess.run([HERE + "/arch.sh", "pack", options.arch, work], check=False)
