@@ -26,7 +26,7 @@ BUSYBOX = ("/bin/busybox", "/usr/lib/busybox/bin/busybox")
 # nothing in a guest may move for a minute (soft lockups are told after twice the threshold).
 BOOT_OPTIONS = ("console=ttyS0 loglevel=5 panic=-1 oops=panic no_timer_check "
                 "watchdog_thresh=60 rcupdate.rcu_cpu_stall_timeout=180")
-BOOT_LIMIT = 180
+BOOT_LIMIT = 300
 # One thread for all of a guest's processors. With one each, qemu before 8.1 (Debian 12 has
 # 7.2) may translate code while another processor writes it: what a kernel patches at run
 # time may then stay the breakpoint that it is in between, "Oops: int3".

@@ -19,7 +19,7 @@ import klog
 import machine
 from common import HERE, FAILED, OK, LabError, progress, say
 
-BOOT_LIMIT = 180
+BOOT_LIMIT = 300
 LONGEST = 2.5
 
 # Type, disk, mount options; how it is found on the template.
