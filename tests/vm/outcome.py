@@ -33,7 +33,9 @@ class Outcome:
         if self.status == 124:
             return FAIL, f"not done within {step.limit} s"
         if self.status == 77:
-            return SKIP, self.last_line("skip") or "it gave no reason"
+            told = next((cell.get("detail") for cell in self.cells()
+                         if cell["status"] == "skip"), None)
+            return SKIP, told or self.last_line("skip") or "it gave no reason"
         if self.status:
             return FAIL, self.failed_cells() or self.told() or f"exit status {self.status}"
         if self.kind in ("info", "check", "nobody") and self.json is None:
