@@ -37,11 +37,10 @@ static void moved(struct as *as, uint64_t from, uint64_t to, uint64_t len)
 }
 
 /*
- * A missing page was touched, in a range that is about to be unmapped (see
- * uffd_unregister_going): by another thread, or by a signal handler that interrupted the
- * one that unmaps, with as.lock held. So it is let go before any lock is asked for.
- * Meanwhile nobody gets a translation: we have marked. Then everybody is told that the
- * range is gone, since it may have been mapped and armed anew.
+ * A missing page was touched by another thread, in a range that is about to be unmapped
+ * (see uffd_unregister_going). It is let go before any lock is asked for. Meanwhile nobody
+ * gets a translation: we have marked. Then everybody is told that the range is gone, since
+ * it may have been mapped and armed anew.
  */
 static void let_pass(struct as *as, uint64_t addr)
 {
@@ -111,6 +110,7 @@ void *event_thread(void *arg)
 		{.fd = as->stop, .events = POLLIN},
 	};
 
+	signals_off(); /* they are, for good */
 	for (;;) {
 		int err = sys_poll(fds, 2, -1);
 

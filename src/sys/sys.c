@@ -4,6 +4,7 @@
  */
 #include <fcntl.h>
 #include <linux/perf_event.h>
+#include <signal.h>
 #include <sys/eventfd.h>
 #include <sys/ipc.h>
 #include <sys/mman.h>
@@ -153,6 +154,14 @@ int sys_membarrier(int command)
 {
 	INJECT("membarrier");
 	return (int)raw3(SYS_membarrier, command, 0, 0);
+}
+
+uint64_t sys_signal_mask(uint64_t mask)
+{
+	uint64_t before = 0;
+
+	raw4(SYS_rt_sigprocmask, SIG_SETMASK, (long)&mask, (long)&before, sizeof(mask));
+	return before;
 }
 
 /*
