@@ -32,15 +32,9 @@
 /* How deep the thread is in sections that a signal handler must not enter. */
 extern HIDDEN __thread int as_busy __attribute__((tls_model("initial-exec")));
 
-/* ---- signals.c: no handler runs meanwhile. They nest. -------------------------------- */
-
-void signals_off(void);
-void signals_on(void);
-
-/* A plain mutex whose holder is marked as busy, and not interrupted. */
+/* A plain mutex whose holder is marked as busy. */
 static inline void as_lock(pthread_mutex_t *lock)
 {
-	signals_off();
 	as_busy++;
 	atomic_signal_fence(memory_order_seq_cst);
 	pthread_mutex_lock(lock);
@@ -51,7 +45,6 @@ static inline void as_unlock(pthread_mutex_t *lock)
 	pthread_mutex_unlock(lock);
 	atomic_signal_fence(memory_order_seq_cst);
 	as_busy--;
-	signals_on();
 }
 
 /* ---- maps.c: what is mapped? ----------------------------------------------------- */

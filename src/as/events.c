@@ -110,7 +110,6 @@ void *event_thread(void *arg)
 		{.fd = as->stop, .events = POLLIN},
 	};
 
-	signals_off(); /* they are, for good */
 	for (;;) {
 		int err = sys_poll(fds, 2, -1);
 

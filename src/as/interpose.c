@@ -28,17 +28,15 @@ void interpose_begin_slow(struct op *op, uint64_t start, uint64_t end, enum how 
 
 	if (!hmm)
 		return;
-	signals_off(); /* once for all the locks */
-	if (how > DISCARDS || watched(start, end)) {
-		change_begin(hmm, &op->change, start, end);
-		if (how != ALTERS)
-			as_disarm(&as_self, start, end, how == UNMAPS);
-		core_count(hmm, COUNT_INTERPOSED);
-		op->hmm = hmm;
-	}
-	signals_on();
-	if (!op->hmm)
+	if (how <= DISCARDS && !watched(start, end)) {
 		as_drop();
+		return;
+	}
+	change_begin(hmm, &op->change, start, end);
+	if (how != ALTERS)
+		as_disarm(&as_self, start, end, how == UNMAPS);
+	core_count(hmm, COUNT_INTERPOSED);
+	op->hmm = hmm;
 }
 
 void interpose_end_slow(struct op *op)

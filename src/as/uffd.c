@@ -155,16 +155,7 @@ int uffd_unregister(struct uffd *uffd, uint64_t start, uint64_t end)
 	return sys_ioctl(uffd->fd, UFFDIO_UNREGISTER, &range);
 }
 
-/*
- * For memory that is about to be unmapped. The kernel clears what write-protection it finds
- * on the way out, page by page, and there never is any: 80 ns a page. A
- * range that is registered for missing pages is not looked through, and changing that takes
- * the same time for any length.
- *
- * For a moment a missing page of the range raises an event (a fault of the kernel's own
- * fails): which is why this is not for memory that stays. The event thread answers it.
- */
-void uffd_unregister_going(struct uffd *uffd, uint64_t start, uint64_t end)
+static void unregister_by_mode(struct uffd *uffd, uint64_t start, uint64_t end)
 {
 	struct uffdio_register reg = {
 		.range = {.start = start, .len = end - start},
@@ -172,14 +163,38 @@ void uffd_unregister_going(struct uffd *uffd, uint64_t start, uint64_t end)
 	};
 
 	/* Files cannot be registered like that: then it takes its time. */
-	if (end - start >= WORTH_IT && sys_ioctl(uffd->fd, UFFDIO_REGISTER, &reg) == 0) {
-		for (int i = 0; i < TRIES; i++)
-			if (uffd_unregister(uffd, start, end) == 0)
-				return;
-		uffd_register(uffd, start, end);
+	if (sys_ioctl(uffd->fd, UFFDIO_REGISTER, &reg)) {
+		uffd_unregister(uffd, start, end);
 		return;
 	}
-	uffd_unregister(uffd, start, end);
+	for (int i = 0; i < TRIES; i++)
+		if (uffd_unregister(uffd, start, end) == 0)
+			return;
+	uffd_register(uffd, start, end);
+}
+
+/*
+ * For memory that is about to be unmapped. The kernel clears what write-protection it finds
+ * on the way out, page by page, and there never is any: 80 ns a page. A
+ * range that is registered for missing pages is not looked through, and changing that takes
+ * the same time for any length.
+ *
+ * For a moment a missing page of the range raises an event (a fault of the kernel's own
+ * fails): which is why this is not for memory that stays. The event thread answers it, but
+ * it may first wait for a lock that our caller holds: so no signal handler, which may touch
+ * the range, runs in this thread meanwhile.
+ */
+void uffd_unregister_going(struct uffd *uffd, uint64_t start, uint64_t end)
+{
+	uint64_t signals;
+
+	if (end - start < WORTH_IT) {
+		uffd_unregister(uffd, start, end);
+		return;
+	}
+	signals = sys_signal_mask(UINT64_MAX);
+	unregister_by_mode(uffd, start, end);
+	sys_signal_mask(signals);
 }
 
 static bool disarm(void *uffd, const struct as_mapping *mapping)
