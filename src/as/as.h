@@ -169,6 +169,8 @@ void uffd_close(struct uffd *uffd, struct maps *maps);
 int uffd_register(struct uffd *uffd, uint64_t start, uint64_t end);
 int uffd_registered(struct uffd *uffd, uint64_t start, uint64_t end);
 int uffd_unregister(struct uffd *uffd, uint64_t start, uint64_t end);
+/* Whoever waits there in a page fault looks again. */
+void uffd_wake(struct uffd *uffd, uint64_t start, uint64_t end);
 void uffd_unregister_going(struct uffd *uffd, uint64_t start, uint64_t end);
 
 /* ---- tasks.c: which threads are there? -------------------------------------------------

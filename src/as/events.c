@@ -51,6 +51,9 @@ static void let_pass(struct as *as, uint64_t addr)
 		mapping = (struct as_mapping){.start = addr, .end = addr + page_size()};
 	while (uffd_unregister(&as->uffd, mapping.start, mapping.end) == -ENOMEM)
 		;
+	/* Unregistering wakes who waits, but not one that came a moment too late for that
+	 * and found the range still registered; nor does the unmapping. */
+	uffd_wake(&as->uffd, addr, addr + page_size());
 	change_event(as->hmm, CHANGE_GONE, mapping.start, mapping.end);
 	unmapped(as, mapping.start, mapping.end);
 }

@@ -155,6 +155,13 @@ int uffd_unregister(struct uffd *uffd, uint64_t start, uint64_t end)
 	return sys_ioctl(uffd->fd, UFFDIO_UNREGISTER, &range);
 }
 
+void uffd_wake(struct uffd *uffd, uint64_t start, uint64_t end)
+{
+	struct uffdio_range range = {.start = start, .len = end - start};
+
+	sys_ioctl(uffd->fd, UFFDIO_WAKE, &range);
+}
+
 static void unregister_by_mode(struct uffd *uffd, uint64_t start, uint64_t end)
 {
 	struct uffdio_register reg = {
