@@ -67,6 +67,10 @@ struct null_device *null_open(struct hmm *hmm, enum hmm_mode mode);
 struct hmm_mirror *null_mirror(struct null_device *null);
 void null_close(struct null_device *null);
 
+/* range.c: the limit of a snapshot, bytes a ns by PAGEMAP_SCAN; NAN: the kernel has none.
+ */
+double scan_gbs(int pagemap, char *p, size_t size);
+
 void bench_translate(struct bench *bench);
 void bench_unmap(struct bench *bench);
 void bench_range(struct bench *bench);

@@ -14,7 +14,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
@@ -137,28 +136,6 @@ static double populate_gbs(char *p)
 	return madvise(p, SIZE, K_MADV_POPULATE_WRITE) ? NAN : SIZE / (now_ns() - start);
 }
 
-static double scan_gbs(int pagemap, char *p)
-{
-	static struct k_page_region regions[1024];
-	struct k_pm_scan_arg arg = {
-		.size = sizeof(arg),
-		.start = (uintptr_t)p,
-		.end = (uintptr_t)p + SIZE,
-		.vec = (uintptr_t)regions,
-		.vec_len = 1024,
-		.return_mask = K_PAGE_IS_PRESENT | K_PAGE_IS_WRITTEN | K_PAGE_IS_FILE |
-			       K_PAGE_IS_PFNZERO | K_PAGE_IS_HUGE,
-	};
-	double start = now_ns();
-
-	while (arg.start < arg.end) {
-		if (ioctl(pagemap, K_PAGEMAP_SCAN, &arg) < 0)
-			return NAN;
-		arg.start = arg.walk_end;
-	}
-	return SIZE / (now_ns() - start);
-}
-
 /* Before WP_ASYNC no file can be watched, and a range of one is refused. */
 static bool ranges_refused(const struct dax *dax)
 {
@@ -196,7 +173,7 @@ static void ranges(struct bench *bench, const struct dax *dax)
 		sample(&fault, range_gbs(&range, ours, true));
 		sample(&populate, populate_gbs(bare));
 		sample(&snapshot, range_gbs(&range, ours, false));
-		sample(&scan, scan_gbs(pagemap, bare));
+		sample(&scan, scan_gbs(pagemap, bare, SIZE));
 		munmap(ours, SIZE);
 		munmap(bare, SIZE);
 	}

@@ -90,13 +90,13 @@ static double snapshot_gbs(struct hmm_range *range, char *p)
 	return SIZE / (now_ns() - start);
 }
 
-static double scan_gbs(int pagemap, char *p)
+double scan_gbs(int pagemap, char *p, size_t size)
 {
 	static struct k_page_region regions[1024];
 	struct k_pm_scan_arg arg = {
 		.size = sizeof(arg),
 		.start = (uintptr_t)p,
-		.end = (uintptr_t)p + SIZE,
+		.end = (uintptr_t)p + size,
 		.vec = (uintptr_t)regions,
 		.vec_len = 1024,
 		.return_mask = K_PAGE_IS_PRESENT | K_PAGE_IS_WRITTEN | K_PAGE_IS_FILE |
@@ -109,7 +109,7 @@ static double scan_gbs(int pagemap, char *p)
 			return NAN;
 		arg.start = arg.walk_end;
 	}
-	return SIZE / (now_ns() - start);
+	return (double)size / (now_ns() - start);
 }
 
 static void add(struct bench *bench, const char *what, const struct samples *ours,
@@ -135,7 +135,7 @@ static void snapshots(struct bench *bench, struct hmm_range *range, bool mixed)
 
 	for (unsigned int i = 0; i < bench->runs; i++) {
 		sample(&ours, snapshot_gbs(range, p));
-		sample(&limit, scan_gbs(pagemap, p));
+		sample(&limit, scan_gbs(pagemap, p, SIZE));
 	}
 	add(bench,
 	    mixed ? "snapshot of 64 MiB, every other page there"
