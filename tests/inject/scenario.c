@@ -44,6 +44,7 @@ static struct {
 	int fd;                /* of shared */
 	char *buffer;          /* the device's side, LEN bytes of a memfd */
 	int buffer_fd;
+	bool watched; /* whether memory can be */
 } s;
 
 static void failed(const char *what, int err)
@@ -68,8 +69,20 @@ static bool ok(const char *what, int err)
 	return err >= 0;
 }
 
+static bool feature_on(const char *name)
+{
+	struct hmm_feature features[40];
+	int nr = hmm_features(features, 40);
+
+	for (int i = 0; i < nr && i < 40; i++)
+		if (!strcmp(features[i].name, name))
+			return features[i].state == HMM_FEATURE_ON;
+	return false;
+}
+
 void scenario_init(void)
 {
+	s.watched = feature_on("userfaultfd"); /* before anything fails */
 	s.buffer_fd = memfd_create("buffer", MFD_CLOEXEC);
 	if (s.buffer_fd < 0 || ftruncate(s.buffer_fd, LEN))
 		abort();
@@ -243,15 +256,7 @@ static void renew(bool raw, char *at, int flags, int fd)
 /* An mprotect by raw system call is seen in perf's records only (a documented limit). */
 static bool sees_mprotect(bool raw)
 {
-	struct hmm_feature features[40];
-	int nr = hmm_features(features, 40);
-
-	if (INTERPOSED && !raw)
-		return true;
-	for (int i = 0; i < nr && i < 40; i++)
-		if (!strcmp(features[i].name, "perf"))
-			return features[i].state == HMM_FEATURE_ON;
-	return false;
+	return (INTERPOSED && !raw) || feature_on("perf");
 }
 
 static void change_all(bool raw)
@@ -327,6 +332,11 @@ static void use_ranges(void)
 
 	if (!s.mirror)
 		return;
+	if (!s.watched) { /* no range on memory that cannot be watched */
+		if (!hmm_range_begin(&range))
+			wrong("hmm_range_begin was not refused", 0);
+		return;
+	}
 	for (int i = 0; i < 3; i++) {
 		if (!ok("hmm_range_begin", hmm_range_begin(&range)))
 			continue;
