@@ -44,6 +44,23 @@ static int change_page(const struct check_calls *calls, uint8_t *at)
 	return p == at ? 0 : -errno;
 }
 
+/* Without a way to watch memory nobody could be told of a collision: then no range. */
+static bool refused(struct check_run *run, uint8_t *at)
+{
+	struct request req;
+	int err;
+
+	if (run->env->watched)
+		return false;
+	request_init(&req, run, at, 0);
+	err = hmm_range_begin(&req.range);
+	if (err == -EOPNOTSUPP)
+		check_skip(run, "refused here: %s", hmm_error());
+	else
+		check_fail(run, "a range of memory that cannot be watched: %d", err);
+	return true;
+}
+
 /* ---- told so
  * ------------------------------------------------------------------------------ */
 
@@ -205,7 +222,7 @@ void case_range(struct check_run *run)
 	}
 	memset(at, 1, LEN);
 	if (!case_both_ways(run, at, LEN, "the range") &&
-	    !case_both_ways(run, elsewhere, LEN, "another range") &&
+	    !case_both_ways(run, elsewhere, LEN, "another range") && !refused(run, at) &&
 	    !all_told(run, at, elsewhere) && !says(run, at))
 		maps(run, at);
 	munmap(at, LEN);
@@ -290,7 +307,7 @@ void case_progress(struct check_run *run)
 	/* Enough of both to have met: a case that stands still is ended by its time limit.
 	 */
 	while (!run->failed && (rounds < 300 || !collisions)) {
-		if (!get_on(run, c.at, &collisions))
+		if (!run->env->watched || !get_on(run, c.at, &collisions))
 			device_gets_on(run, c.at, &collisions);
 		++*check_beat;
 		rounds++;
@@ -299,7 +316,9 @@ void case_progress(struct check_run *run)
 	pthread_join(thread, NULL);
 	if (!run->failed)
 		snprintf(run->result->detail, sizeof(run->result->detail),
-			 "%u operations got on, %u collisions, %u changes", rounds,
+			 "%u operations%s got on, %u collisions, %u changes", rounds,
+			 run->env->watched ? ""
+					   : " of the device (ranges are refused here)",
 			 collisions, atomic_load(&c.changes));
 	munmap(c.at, LEN);
 }

@@ -104,14 +104,14 @@ int check_device_load(const char *file, char *error, size_t size)
 /* ---- in use
  * ------------------------------------------------------------------------------ */
 
-static bool watches_protection(void)
+/* Is this source of changes in use? */
+static bool source_on(const char *name)
 {
 	struct hmm_feature features[64];
 	int nr = hmm_features(features, 64);
 
 	for (int i = 0; i < nr && i < 64; i++) {
-		if (!strcmp(features[i].group, "source") &&
-		    strstr(features[i].name, "perf"))
+		if (!strcmp(features[i].group, "source") && !strcmp(features[i].name, name))
 			return features[i].state == HMM_FEATURE_ON;
 	}
 	return false;
@@ -144,7 +144,8 @@ int check_env_open(struct check_env *env, const struct check_device *dev,
 	err = hmm_open(&how, &env->hmm);
 	if (err)
 		return err;
-	env->perf = watches_protection() && !(how.flags & HMM_NO_PERF);
+	env->perf = source_on("perf") && !(how.flags & HMM_NO_PERF);
+	env->watched = source_on("userfaultfd");
 	err = dev->table->open(env->hmm, &env->device, &env->context);
 	if (err)
 		goto err_close_hmm;

@@ -202,7 +202,8 @@ struct check_env {
 	struct hmm_device *device;
 	struct hmm_mirror *mirror;
 	void *context;
-	bool perf; /* mprotect by raw system call is watched for */
+	bool perf;    /* mprotect by raw system call is watched for */
+	bool watched; /* memory can be, for what others do to it */
 };
 
 int check_env_open(struct check_env *env, const struct check_device *dev,
