@@ -40,6 +40,9 @@ static inline void as_lock(pthread_mutex_t *lock)
 	pthread_mutex_lock(lock);
 }
 
+/* For the thread that reads the events, which has to go on reading: see events.c. */
+bool as_lock_within(pthread_mutex_t *lock, uint32_t ms);
+
 static inline void as_unlock(pthread_mutex_t *lock)
 {
 	pthread_mutex_unlock(lock);
@@ -68,6 +71,8 @@ int maps_init(struct maps *maps);
 void maps_fini(struct maps *maps);
 /* The mapping that contains addr: -ENOENT a hole. */
 int maps_find(struct maps *maps, uint64_t addr, struct as_mapping *out);
+/* The same; -EAGAIN: a look at the mappings that somebody else takes is in the way. */
+int maps_try_find(struct maps *maps, uint64_t addr, struct as_mapping *out);
 /* The mapping that contains addr, else the next one: -ENOENT there is none. */
 int maps_next(struct maps *maps, uint64_t addr, struct as_mapping *out);
 /* Every mapping, by address, until @visit returns true; it may be called under a lock. */

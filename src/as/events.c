@@ -6,34 +6,66 @@
  * so whoever asks for a translation must be told to wait before that. Nothing here
  * allocates, frees, unmaps, or calls foreign code: each of these could raise an event that
  * only this thread would read.
+ *
+ * To tell takes locks. Whoever holds one may have been interrupted there by a signal
+ * handler that changes memory, and go on only when that event was read: so no lock is
+ * waited for without reading on. What was read is told later, in its order, before the
+ * unmark.
  */
 #include <errno.h>
 #include <linux/userfaultfd.h>
+#include <time.h>
 
 #include "as/as.h"
 #include "sys/sys.h"
 #include "util/arena.h"
 #include "util/debug.h"
 
-#define BATCH 16
+#define BATCH       16u
+#define QUEUE       256u /* a power of 2 */
+#define PATIENCE_MS 2
 
-static void unmapped(struct as *as, uint64_t start, uint64_t end)
+/* What there is to do about a range. Together and with a wider range they say too much,
+ * which costs time and is never wrong. */
+#define GONE     1u
+#define REMOVING 2u
+#define FORGET   4u /* it is not watched, as far as we know */
+
+struct told {
+	unsigned int what;
+	uint64_t start, end;
+};
+
+struct reader {
+	struct as *as;
+	unsigned int first, next; /* of queue; they only grow */
+	struct told queue[QUEUE];
+};
+
+bool as_lock_within(pthread_mutex_t *lock, uint32_t ms)
 {
-	as_lock(&as->lock);
-	watch_del_locked(&as->watch, start, end);
-	as_unlock(&as->lock);
+	struct timespec deadline;
+
+	deadline_in(&deadline, ms);
+	if (pthread_mutex_clocklock(lock, CLOCK_MONOTONIC, &deadline))
+		return false;
+	as_busy++;
+	return true;
 }
 
-/*
- * The mapping took its registration along, but it may have been unmapped there since, and
- * that event read first: so its new place is forgotten too. Asked for, it is armed anew.
- */
-static void moved(struct as *as, uint64_t from, uint64_t to, uint64_t len)
+/* ---- read ------------------------------------------------------------------------ */
+
+static void put(struct reader *r, unsigned int what, uint64_t start, uint64_t end)
 {
-	as_lock(&as->lock);
-	watch_del_locked(&as->watch, from, from + len);
-	watch_del_locked(&as->watch, to, to + len);
-	as_unlock(&as->lock);
+	struct told *newest = &r->queue[(r->next - 1) % QUEUE];
+
+	if (r->next - r->first < QUEUE) {
+		r->queue[r->next++ % QUEUE] = (struct told){what, start, end};
+		return;
+	}
+	newest->what |= what;
+	newest->start = start < newest->start ? start : newest->start;
+	newest->end = end > newest->end ? end : newest->end;
 }
 
 /*
@@ -42,63 +74,108 @@ static void moved(struct as *as, uint64_t from, uint64_t to, uint64_t len)
  * gets a translation: we have marked. Then everybody is told that the range is gone, since
  * it may have been mapped and armed anew.
  */
-static void let_pass(struct as *as, uint64_t addr)
+static void let_pass(struct reader *r, uint64_t addr)
 {
 	struct as_mapping mapping;
+	struct uffd *uffd = &r->as->uffd;
 
 	addr &= ~((uint64_t)page_size() - 1);
-	if (maps_find(&as->maps, addr, &mapping))
+	/* A page is less than a huge one's mapping takes: then it is touched again. */
+	if (maps_try_find(&r->as->maps, addr, &mapping))
 		mapping = (struct as_mapping){.start = addr, .end = addr + page_size()};
-	while (uffd_unregister(&as->uffd, mapping.start, mapping.end) == -ENOMEM)
+	while (uffd_unregister(uffd, mapping.start, mapping.end) == -ENOMEM)
 		;
 	/* Unregistering wakes who waits, but not one that came a moment too late for that
 	 * and found the range still registered; nor does the unmapping. */
-	uffd_wake(&as->uffd, addr, addr + page_size());
-	change_event(as->hmm, CHANGE_GONE, mapping.start, mapping.end);
-	unmapped(as, mapping.start, mapping.end);
+	uffd_wake(uffd, addr, addr + page_size());
+	put(r, GONE | FORGET, mapping.start, mapping.end);
 }
 
-static void tell(struct as *as, const struct uffd_msg *msg)
+static void take(struct reader *r, const struct uffd_msg *msg)
 {
-	struct hmm *hmm = as->hmm;
+	uint64_t from = msg->arg.remap.from, to = msg->arg.remap.to,
+		 len = msg->arg.remap.len;
 
 	switch (msg->event) {
 	case UFFD_EVENT_UNMAP:
-		change_event(hmm, CHANGE_GONE, msg->arg.remove.start, msg->arg.remove.end);
-		unmapped(as, msg->arg.remove.start, msg->arg.remove.end);
+		put(r, GONE | FORGET, msg->arg.remove.start, msg->arg.remove.end);
 		break;
 	case UFFD_EVENT_REMAP:
-		change_event(hmm, CHANGE_GONE, msg->arg.remap.from,
-			     msg->arg.remap.from + msg->arg.remap.len);
-		moved(as, msg->arg.remap.from, msg->arg.remap.to, msg->arg.remap.len);
+		/*
+		 * The mapping took its registration along, but it may have been unmapped
+		 * there since, and that event read first: so its new place is forgotten
+		 * too. Asked for, it is armed anew.
+		 */
+		put(r, GONE | FORGET, from, from + len);
+		put(r, FORGET, to, to + len);
 		break;
 	case UFFD_EVENT_REMOVE:
-		change_event(hmm, CHANGE_REMOVING, msg->arg.remove.start,
-			     msg->arg.remove.end);
+		put(r, REMOVING, msg->arg.remove.start, msg->arg.remove.end);
 		break;
 	case UFFD_EVENT_PAGEFAULT:
-		let_pass(as, msg->arg.pagefault.address);
+		let_pass(r, msg->arg.pagefault.address);
 		break;
 	}
 }
 
-static void read_batch(struct as *as)
+/* Marked. */
+static void read_some(struct reader *r)
 {
 	struct uffd_msg batch[BATCH];
+	long got = sys_read(r->as->uffd.fd, batch, sizeof(batch));
+
+	for (long i = 0; i < got / (long)sizeof(batch[0]); i++)
+		take(r, &batch[i]);
+}
+
+/* ---- tell ------------------------------------------------------------------------ */
+
+static void tell(struct reader *r, const struct told *told)
+{
+	struct as *as = r->as;
+
+	if (told->what & REMOVING)
+		while (!change_event(as->hmm, CHANGE_REMOVING, told->start, told->end,
+				     PATIENCE_MS))
+			read_some(r);
+	if (told->what & GONE)
+		while (!change_event(as->hmm, CHANGE_GONE, told->start, told->end,
+				     PATIENCE_MS))
+			read_some(r);
+	if (told->what & FORGET) {
+		while (!as_lock_within(&as->lock, PATIENCE_MS))
+			read_some(r);
+		watch_del_locked(&as->watch, told->start, told->end);
+		as_unlock(&as->lock);
+	}
+}
+
+static void tell_all(struct reader *r)
+{
+	while (r->first != r->next) {
+		struct told told = r->queue[r->first++ % QUEUE];
+
+		tell(r, &told);
+	}
+}
+
+static void read_and_tell(struct reader *r)
+{
+	struct hmm *hmm = r->as->hmm;
 	bool late = debug_rule_off(3);
-	long got;
 
 	if (!late)
-		change_mark(as->hmm);
-	got = sys_read(as->uffd.fd, batch, sizeof(batch));
+		change_mark(hmm);
+	read_some(r);
 	if (late) {
 		debug_window(3);
-		change_mark(as->hmm);
+		change_mark(hmm);
 	}
-	for (long i = 0; i < got / (long)sizeof(batch[0]); i++)
-		tell(as, &batch[i]);
-	change_unmark(as->hmm);
+	for (tell_all(r); !change_unmark(hmm, PATIENCE_MS); tell_all(r))
+		read_some(r);
 }
+
+/* ---- the thread ------------------------------------------------------------------ */
 
 /*
  * The last thing it does is to disarm everything: the end of a thread discards its stack,
@@ -106,6 +183,7 @@ static void read_batch(struct as *as)
  */
 void *event_thread(void *arg)
 {
+	struct reader r = {.as = arg};
 	struct as *as = arg;
 	struct uffd uffd;
 	struct pollfd fds[] = {
@@ -119,11 +197,12 @@ void *event_thread(void *arg)
 		if (err < 0)
 			continue;
 		if (fds[0].revents)
-			read_batch(as);
+			read_and_tell(&r);
 		else if (fds[1].revents)
 			break;
 	}
-	as_lock(&as->lock);
+	while (!as_lock_within(&as->lock, PATIENCE_MS))
+		read_and_tell(&r);
 	uffd = as->uffd;
 	as->uffd.fd = -1;
 	as_unlock(&as->lock);

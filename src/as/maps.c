@@ -157,15 +157,21 @@ static bool ends_above(void *arg, const struct as_mapping *mapping)
 	return true;
 }
 
-int maps_next(struct maps *maps, uint64_t addr, struct as_mapping *out)
+static int next_by_text_locked(struct maps *maps, uint64_t addr, struct as_mapping *out)
 {
 	struct search search = {.addr = addr, .out = out};
+
+	return walk_text_locked(maps, ends_above, &search);
+}
+
+int maps_next(struct maps *maps, uint64_t addr, struct as_mapping *out)
+{
 	int err;
 
 	if (maps->query)
 		return query(maps, addr, K_PROCMAP_COVERING_OR_NEXT, out);
 	as_lock(&maps->lock);
-	err = walk_text_locked(maps, ends_above, &search);
+	err = next_by_text_locked(maps, addr, out);
 	as_unlock(&maps->lock);
 	return err;
 }
@@ -213,6 +219,19 @@ int maps_find(struct maps *maps, uint64_t addr, struct as_mapping *out)
 	if (!err && out->start > addr)
 		err = -ENOENT;
 	return err;
+}
+
+int maps_try_find(struct maps *maps, uint64_t addr, struct as_mapping *out)
+{
+	int err;
+
+	if (maps->query)
+		return maps_find(maps, addr, out);
+	if (!as_lock_within(&maps->lock, 1))
+		return -EAGAIN;
+	err = next_by_text_locked(maps, addr, out);
+	as_unlock(&maps->lock);
+	return !err && out->start > addr ? -ENOENT : err;
 }
 
 /* ---- kinds ------------------------------------------------------------------------ */

@@ -162,24 +162,6 @@ void uffd_wake(struct uffd *uffd, uint64_t start, uint64_t end)
 	sys_ioctl(uffd->fd, UFFDIO_WAKE, &range);
 }
 
-static void unregister_by_mode(struct uffd *uffd, uint64_t start, uint64_t end)
-{
-	struct uffdio_register reg = {
-		.range = {.start = start, .len = end - start},
-		.mode = UFFDIO_REGISTER_MODE_MISSING,
-	};
-
-	/* Files cannot be registered like that: then it takes its time. */
-	if (sys_ioctl(uffd->fd, UFFDIO_REGISTER, &reg)) {
-		uffd_unregister(uffd, start, end);
-		return;
-	}
-	for (int i = 0; i < TRIES; i++)
-		if (uffd_unregister(uffd, start, end) == 0)
-			return;
-	uffd_register(uffd, start, end);
-}
-
 /*
  * For memory that is about to be unmapped. The kernel clears what write-protection it finds
  * on the way out, page by page, and there never is any: 80 ns a page. A
@@ -187,21 +169,25 @@ static void unregister_by_mode(struct uffd *uffd, uint64_t start, uint64_t end)
  * the same time for any length.
  *
  * For a moment a missing page of the range raises an event (a fault of the kernel's own
- * fails): which is why this is not for memory that stays. The event thread answers it, but
- * it may first wait for a lock that our caller holds: so no signal handler, which may touch
- * the range, runs in this thread meanwhile.
+ * fails): which is why this is not for memory that stays. The event thread answers it, also
+ * while it waits for a lock that our caller holds.
  */
 void uffd_unregister_going(struct uffd *uffd, uint64_t start, uint64_t end)
 {
-	uint64_t signals;
+	struct uffdio_register reg = {
+		.range = {.start = start, .len = end - start},
+		.mode = UFFDIO_REGISTER_MODE_MISSING,
+	};
 
-	if (end - start < WORTH_IT) {
+	/* Files cannot be registered like that: then it takes its time. */
+	if (end - start < WORTH_IT || sys_ioctl(uffd->fd, UFFDIO_REGISTER, &reg)) {
 		uffd_unregister(uffd, start, end);
 		return;
 	}
-	signals = sys_signal_mask(UINT64_MAX);
-	unregister_by_mode(uffd, start, end);
-	sys_signal_mask(signals);
+	for (int i = 0; i < TRIES; i++)
+		if (uffd_unregister(uffd, start, end) == 0)
+			return;
+	uffd_register(uffd, start, end);
 }
 
 static bool disarm(void *uffd, const struct as_mapping *mapping)

@@ -153,9 +153,11 @@ void change_mark(struct hmm *hmm)
 	atomic_fetch_add_explicit(&hmm->wiped->seq, 1, memory_order_seq_cst);
 }
 
-void change_event(struct hmm *hmm, enum change_kind kind, uint64_t start, uint64_t end)
+bool change_event(struct hmm *hmm, enum change_kind kind, uint64_t start, uint64_t end,
+		  uint32_t patience_ms)
 {
-	core_lock(hmm);
+	if (!core_lock_within(hmm, patience_ms))
+		return false;
 	uint64_t probe =
 		kind == CHANGE_REMOVING ? tree_last_pinned_locked(hmm, start, end) : 0;
 
@@ -166,6 +168,7 @@ void change_event(struct hmm *hmm, enum change_kind kind, uint64_t start, uint64
 		closed_add_locked(hmm, start, end, probe);
 	core_unlock(hmm);
 	core_count(hmm, COUNT_EVENTS);
+	return true;
 }
 
 void change_arm_begin(struct hmm *hmm, uint64_t start, uint64_t end)
@@ -183,12 +186,14 @@ void change_arm_end(struct hmm *hmm)
 	core_unlock(hmm);
 }
 
-void change_unmark(struct hmm *hmm)
+bool change_unmark(struct hmm *hmm, uint32_t patience_ms)
 {
-	core_lock(hmm);
+	if (!core_lock_within(hmm, patience_ms))
+		return false;
 	atomic_fetch_add_explicit(&hmm->wiped->seq, 1, memory_order_release);
 	wake_waiters_locked(hmm);
 	core_unlock(hmm);
+	return true;
 }
 
 /* ---- interposed calls --------------------------------------------------------------- */

@@ -248,6 +248,7 @@ int thread_attach(struct hmm *hmm); /* unlocked; makes self.counts usable */
 void thread_detach_all(struct hmm *hmm);
 void thread_fork_child(void);
 void core_lock(struct hmm *hmm);
+bool core_lock_within(struct hmm *hmm, uint32_t ms); /* 0: however long it takes */
 void core_unlock(struct hmm *hmm);
 void core_assert_locked(const struct hmm *hmm);
 
@@ -307,7 +308,6 @@ uint64_t tree_last_pinned_locked(struct hmm *hmm, uint64_t start, uint64_t end);
 struct timespec;
 void log_change_locked(struct hmm *hmm, uint64_t start, uint64_t end);
 bool log_overlaps(struct hmm *hmm, uint64_t since, uint64_t start, uint64_t end);
-void deadline_in(struct timespec *out, uint32_t ms);
 /* Is one of the calls that announce themselves changing the range? */
 bool change_touches_locked(struct hmm *hmm, uint64_t start, uint64_t end);
 /* Waits until no change of the range is under way; drops the lock while waiting. */

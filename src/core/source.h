@@ -100,10 +100,15 @@ enum change_kind {
  *
  * mark takes no lock, so that an event can always be read. event and unmark take the
  * mirror lock; nothing here allocates, or calls a driver other than its revoke.
+ *
+ * Whoever holds that lock may have been interrupted by a signal handler that changes
+ * memory, and wait there until its event has been read: false says that the lock was not
+ * to be had within @patience_ms, and nothing was done. 0: wait for as long as it takes.
  */
 void change_mark(struct hmm *hmm);
-void change_event(struct hmm *hmm, enum change_kind kind, uint64_t start, uint64_t end);
-void change_unmark(struct hmm *hmm);
+bool change_event(struct hmm *hmm, enum change_kind kind, uint64_t start, uint64_t end,
+		  uint32_t patience_ms);
+bool change_unmark(struct hmm *hmm, uint32_t patience_ms);
 
 /*
  * Around the start of watching mappings in [start, end), unlocked: until the event of an
@@ -170,6 +175,10 @@ bool core_dead(const struct hmm *hmm);
 /* Counters that the address-space side feeds into hmm_stats_read(). Relaxed. */
 enum core_count { COUNT_EVENTS, COUNT_INTERPOSED, COUNT_PERF, COUNT_NR };
 void core_count(struct hmm *hmm, enum core_count which);
+
+/* So many milliseconds from now, by CLOCK_MONOTONIC. */
+struct timespec;
+void deadline_in(struct timespec *out, uint32_t ms);
 
 /* What hmm_error() says in this thread; returns err. May be called anywhere unlocked. */
 int core_error(int err, const char *format, ...) __attribute__((format(printf, 2, 3)));

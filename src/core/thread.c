@@ -14,6 +14,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "core/core.h"
 #include "util/arena.h"
@@ -133,6 +134,23 @@ void core_lock(struct hmm *hmm)
 	self.busy++;
 	atomic_signal_fence(memory_order_seq_cst);
 	pthread_mutex_lock(&hmm->lock);
+}
+
+bool core_lock_within(struct hmm *hmm, uint32_t ms)
+{
+	struct timespec deadline;
+
+	if (!ms) {
+		core_lock(hmm);
+		return true;
+	}
+	deadline_in(&deadline, ms);
+	self.busy++;
+	atomic_signal_fence(memory_order_seq_cst);
+	if (!pthread_mutex_clocklock(&hmm->lock, CLOCK_MONOTONIC, &deadline))
+		return true;
+	self.busy--;
+	return false;
 }
 
 void core_unlock(struct hmm *hmm)

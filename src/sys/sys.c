@@ -156,14 +156,6 @@ int sys_membarrier(int command)
 	return (int)raw3(SYS_membarrier, command, 0, 0);
 }
 
-uint64_t sys_signal_mask(uint64_t mask)
-{
-	uint64_t before = 0;
-
-	raw4(SYS_rt_sigprocmask, SIG_SETMASK, (long)&mask, (long)&before, sizeof(mask));
-	return before;
-}
-
 /*
  * The kernel pins the pages of the remote side, and copies to or from the local side as by
  * a load or a store. So application memory is the local side, each call the other way round

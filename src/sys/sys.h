@@ -43,8 +43,6 @@ int sys_shm_stat(int id, struct shmid_ds *out);
 int sys_userfaultfd(int flags);
 int sys_perf_event_open(struct perf_event_attr *attr, int pid, int cpu);
 int sys_membarrier(int command);
-/* The signals that this thread blocks from now on, a bit each; those that it did before. */
-uint64_t sys_signal_mask(uint64_t mask);
 /* One range each side, of this process. */
 long sys_process_vm_read(void *to, uint64_t from, size_t len);
 long sys_process_vm_write(uint64_t to, const void *from, size_t len);

@@ -373,8 +373,8 @@ static void read_events(struct fake *f)
 	for (unsigned int i = 0; i < n; i++)
 		change_event(f->hmm,
 			     taken[i].kind == FAKE_REMOVE ? CHANGE_REMOVING : CHANGE_GONE,
-			     taken[i].start, taken[i].end);
-	change_unmark(f->hmm);
+			     taken[i].start, taken[i].end, 0);
+	change_unmark(f->hmm, 0);
 	pthread_mutex_lock(&f->lock);
 }
 
@@ -656,6 +656,6 @@ void fake_mprotect(struct fake *f, unsigned int page, unsigned int n, unsigned i
 void fake_tell(struct fake *f, enum change_kind kind, unsigned int page, unsigned int n)
 {
 	change_mark(f->hmm);
-	change_event(f->hmm, kind, fake_addr(page), fake_addr(page + n));
-	change_unmark(f->hmm);
+	change_event(f->hmm, kind, fake_addr(page), fake_addr(page + n), 0);
+	change_unmark(f->hmm, 0);
 }
