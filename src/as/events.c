@@ -14,7 +14,6 @@
  */
 #include <errno.h>
 #include <linux/userfaultfd.h>
-#include <time.h>
 
 #include "as/as.h"
 #include "sys/sys.h"
@@ -44,10 +43,7 @@ struct reader {
 
 bool as_lock_within(pthread_mutex_t *lock, uint32_t ms)
 {
-	struct timespec deadline;
-
-	deadline_in(&deadline, ms);
-	if (pthread_mutex_clocklock(lock, CLOCK_MONOTONIC, &deadline))
+	if (!mutex_lock_within(lock, ms))
 		return false;
 	as_busy++;
 	return true;

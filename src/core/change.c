@@ -14,15 +14,20 @@
 #include "core/core.h"
 #include "util/debug.h"
 
-void deadline_in(struct timespec *out, uint32_t ms)
+void deadline_by(clockid_t clock, struct timespec *out, uint32_t ms)
 {
-	clock_gettime(CLOCK_MONOTONIC, out);
+	clock_gettime(clock, out);
 	out->tv_sec += ms / 1000;
 	out->tv_nsec += (long)(ms % 1000) * 1000000;
 	if (out->tv_nsec >= 1000000000) {
 		out->tv_sec++;
 		out->tv_nsec -= 1000000000;
 	}
+}
+
+void deadline_in(struct timespec *out, uint32_t ms)
+{
+	deadline_by(CLOCK_MONOTONIC, out, ms);
 }
 
 /* ---- the log ------------------------------------------------------------------- */

@@ -306,6 +306,9 @@ uint64_t tree_last_pinned_locked(struct hmm *hmm, uint64_t start, uint64_t end);
 
 /* change.c */
 struct timespec;
+/* So many milliseconds from now; in: by CLOCK_MONOTONIC. */
+void deadline_by(clockid_t clock, struct timespec *out, uint32_t ms);
+void deadline_in(struct timespec *out, uint32_t ms);
 void log_change_locked(struct hmm *hmm, uint64_t start, uint64_t end);
 bool log_overlaps(struct hmm *hmm, uint64_t since, uint64_t start, uint64_t end);
 /* Is one of the calls that announce themselves changing the range? */

@@ -17,6 +17,7 @@
 #define CORE_SOURCE_H
 
 #include <hmm/hmm.h>
+#include <pthread.h>
 
 /* One mapping, as far as the core must know it. */
 struct source_mapping {
@@ -176,9 +177,8 @@ bool core_dead(const struct hmm *hmm);
 enum core_count { COUNT_EVENTS, COUNT_INTERPOSED, COUNT_PERF, COUNT_NR };
 void core_count(struct hmm *hmm, enum core_count which);
 
-/* So many milliseconds from now, by CLOCK_MONOTONIC. */
-struct timespec;
-void deadline_in(struct timespec *out, uint32_t ms);
+/* Is it ours within so many milliseconds? */
+bool mutex_lock_within(pthread_mutex_t *mutex, uint32_t ms);
 
 /* What hmm_error() says in this thread; returns err. May be called anywhere unlocked. */
 int core_error(int err, const char *format, ...) __attribute__((format(printf, 2, 3)));

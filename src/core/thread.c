@@ -136,18 +136,28 @@ void core_lock(struct hmm *hmm)
 	pthread_mutex_lock(&hmm->lock);
 }
 
-bool core_lock_within(struct hmm *hmm, uint32_t ms)
+bool mutex_lock_within(pthread_mutex_t *mutex, uint32_t ms)
 {
 	struct timespec deadline;
 
+#if CORE_TSAN /* which knows this function, and not the other */
+	deadline_by(CLOCK_REALTIME, &deadline, ms);
+	return !pthread_mutex_timedlock(mutex, &deadline);
+#else
+	deadline_in(&deadline, ms);
+	return !pthread_mutex_clocklock(mutex, CLOCK_MONOTONIC, &deadline);
+#endif
+}
+
+bool core_lock_within(struct hmm *hmm, uint32_t ms)
+{
 	if (!ms) {
 		core_lock(hmm);
 		return true;
 	}
-	deadline_in(&deadline, ms);
 	self.busy++;
 	atomic_signal_fence(memory_order_seq_cst);
-	if (!pthread_mutex_clocklock(&hmm->lock, CLOCK_MONOTONIC, &deadline))
+	if (mutex_lock_within(&hmm->lock, ms))
 		return true;
 	self.busy--;
 	return false;
