@@ -159,6 +159,10 @@ static void forks(void)
 
 	plain_open(&plain, 0);
 	t = translate(&plain, p);
+	/* A thread that begins holds a lock of the sanitizer's, which the child would
+	 * inherit. */
+	if (SANITIZED)
+		sleep(1);
 	child = fork();
 	if (!child) {
 		alarm(20);
