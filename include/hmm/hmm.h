@@ -258,7 +258,9 @@ struct hmm_range {
  * hmm_range_begin - start looking at a range
  *
  * Waits until no change of the range is under way (at most wait_ms: -ETIMEDOUT), then
- * notes the sequence number. -EINVAL, -ERANGE, -ECHILD as in hmm_translate.
+ * notes the sequence number. -EINVAL, -ERANGE, -ECHILD as in hmm_translate; -EOPNOTSUPP a
+ * mapping in it that this kernel cannot watch: nobody could tell of a change; -EBUSY one
+ * that another userfaultfd watches.
  */
 HMM_API int hmm_range_begin(struct hmm_range *range);
 

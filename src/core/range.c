@@ -65,9 +65,10 @@ static int arm_all(const struct hmm_range *range)
 				"the mapping [%#llx, %#llx) %s cannot be watched for "
 				"changes: %s",
 				(unsigned long long)m.start, (unsigned long long)m.end,
-				m.name,
+				m.name[0] ? m.name : "(anonymous)",
 				err == -EBUSY ? "another userfaultfd has it"
-					      : "this kernel cannot do it");
+					      : "this kernel cannot do it, see `hmm info`; "
+						"translate it instead");
 		at = m.end;
 	}
 	return 0;
