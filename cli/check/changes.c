@@ -52,7 +52,7 @@ static int apply_none(struct check_run *run)
 /* ---- unmap, map, move -------------------------------------------------------------------
  */
 
-static int apply_munmap(struct check_run *run)
+int apply_munmap(struct check_run *run)
 {
 	if (run->calls->munmap(AT(run), LEN(run)))
 		return call_failed(run, "munmap");
@@ -372,6 +372,8 @@ const struct check_change check_changes[] = {
 	{"none", "no change", "Y1", 0, 0, 0, W(LIBC), C_QUIET, 0, apply_none},
 	{"munmap", "munmap, then new memory at the same address", "Y3", T_OWN, 0, 0, LR, 0,
 	 0, apply_munmap, again_fresh},
+	{"told", "munmap, of which the holder of a snapshot and a DMA map is told", "Y6",
+	 T_OWN, 0, 0, LR, 0, 0, apply_told, again_fresh},
 	{"mmap-over", "mmap with MAP_FIXED over it", "Y3", T_OWN, 0, 0, LR, 0, 0,
 	 apply_map_over},
 	{"mmap-none", "mmap with MAP_FIXED over it, PROT_NONE, then back", "Y3", T_OWN, 0,

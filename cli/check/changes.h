@@ -15,6 +15,7 @@
 #define CHECK_GUARD_REMOVE  103
 
 int call_failed(struct check_run *run, const char *call);
+int apply_munmap(struct check_run *run);
 int again_fresh(struct check_run *run);
 void done_moved(struct check_run *run);
 int moved_check(struct check_run *run);
@@ -37,6 +38,9 @@ int again_fork(struct check_run *run);
 void done_fork(struct check_run *run);
 int apply_spawn(struct check_run *run);
 int other_start(void); /* the other process; before the library is opened */
+
+/* told.c */
+int apply_told(struct check_run *run);
 
 /* inner.c */
 int apply_free(struct check_run *run);

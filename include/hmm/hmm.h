@@ -251,7 +251,8 @@ struct hmm_range {
 	struct hmm_translation *dma; /* hmm_range_dma_map: filled in, in address order */
 	uint32_t dma_max;            /* how many dma has room for */
 	uint32_t dma_count;          /* how many it holds */
-	uint64_t seq;                /* set by hmm_range_begin */
+	uint64_t *dma_len; /* hmm_range_dma_map: bytes of each; NULL: never mind */
+	uint64_t seq;      /* set by hmm_range_begin */
 };
 
 /**
@@ -295,7 +296,9 @@ HMM_API int hmm_range_fault(struct hmm_range *range);
 /**
  * hmm_range_dma_map - translate the range for the device, in as few pieces as it takes
  *
- * Between begin and retry. @access as hmm_translate. Fills dma[] and dma_count.
+ * Between begin and retry. @access as hmm_translate. Fills dma[], dma_len[] and dma_count:
+ * a piece a mapping, or more where the device takes no more at a time. The first is that
+ * of range->start, and each begins where the one before it ends.
  * -ENOSPC dma_max is too small; -EBUSY the range changed; else as hmm_translate; on any
  * error nothing is held. May sleep.
  */

@@ -268,6 +268,8 @@ static int map_pieces(struct hmm_range *range, unsigned int access)
 					    access, &range->dma[range->dma_count]);
 		if (err)
 			return err;
+		if (range->dma_len)
+			range->dma_len[range->dma_count] = end - at;
 		range->dma_count++;
 	}
 	return changed(range);

@@ -13,6 +13,7 @@ static struct fake_device dev;
 static struct hmm_mirror *mirror;
 static uint64_t pfns[PAGES];
 static struct hmm_translation dma[PAGES];
+static uint64_t dma_len[sizeof(dma) / sizeof(dma[0])];
 static struct hmm_range range;
 
 static void up(void)
@@ -29,6 +30,7 @@ static void up(void)
 		.end = fake_addr(PAGES),
 		.pfns = pfns,
 		.dma = dma,
+		.dma_len = dma_len,
 		.dma_max = PAGES,
 	};
 }
@@ -222,6 +224,7 @@ static void dma_map_and_unmap(void)
 	range.end = fake_addr(12);
 	CHECK(!hmm_range_begin(&range) && !hmm_range_dma_map(&range, HMM_READ));
 	CHECK(range.dma_count == 2); /* one a mapping */
+	CHECK(dma_len[0] + dma_len[1] == range.end - range.start);
 	for (uint32_t i = 0; i < range.dma_count; i++)
 		CHECK(hmm_translation_valid(mirror, &dma[i]));
 	CHECK(!hmm_range_retry(&range));
