@@ -119,13 +119,20 @@ static void use_region(struct worker *w, uint32_t dice)
 	struct check_run *run = w->scene->run;
 	uint8_t byte = (uint8_t)(dice >> 8) | 1, got = 0;
 	uint8_t *at = w->region + dice % LEN;
+	int rc;
 
 	w->step = "a device write";
-	if (run->env->dev->table->write(run->env->context, at, &byte, 1) || *at != byte)
-		check_stale(run, "a device write is lost");
+	rc = run->env->dev->table->write(run->env->context, at, &byte, 1);
+	if (rc)
+		check_fail(run, "a device write: %s", strerror(-rc));
+	else if (*at != byte)
+		check_stale(run, "a device write of %02x is lost: %02x", byte, *at);
 	w->step = "a device read";
-	if (run->env->dev->table->read(run->env->context, at, &got, 1) || got != byte)
-		check_stale(run, "the device reads something else");
+	rc = run->env->dev->table->read(run->env->context, at, &got, 1);
+	if (rc)
+		check_fail(run, "a device read: %s", strerror(-rc));
+	else if (got != byte)
+		check_stale(run, "the device reads %02x, not %02x", got, byte);
 }
 
 static void change_region(struct worker *w, uint32_t dice)
