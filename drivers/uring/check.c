@@ -120,9 +120,14 @@ static void prepare(struct context *c, struct operation *op, bool write, int fil
 	io_uring_sqe_set_data(sqe, op);
 }
 
-/* The device moves [at, at + len) to or from the start of the context's file. */
+/*
+ * The device moves [at, at + len) to or from the start of the context's file. A signal that
+ * comes while the kernel begins a worker thread has it cancel what that thread was for.
+ */
 static int move_locked(struct context *c, bool write, char *at, size_t len)
 {
+	int tries = 100;
+
 	for (size_t moved = 0; moved < len;) {
 		struct operation op = {.res = 0};
 		size_t piece = len - moved < PIECE ? len - moved : PIECE;
@@ -132,6 +137,8 @@ static int move_locked(struct context *c, bool write, char *at, size_t len)
 		ret = hmm_uring_submit(c->u);
 		if (ret >= 0)
 			ret = wait_for_locked(c, &op);
+		if (ret == -ECANCELED && --tries)
+			continue;
 		if (ret <= 0)
 			return ret ? ret : -EIO;
 		moved += ret;

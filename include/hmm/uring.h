@@ -206,7 +206,9 @@ static inline void hmm_uring_prep_cancel(struct hmm_uring *u, struct io_uring_sq
  * A pointer that cannot be translated is left to the kernel, which says why in the
  * completion (-EFAULT, ...), with two exceptions: memory under another userfaultfd
  * completes with -EBUSY, and memory that no mode of the mirror reaches with -EOPNOTSUPP
- * (only where hmm_mirror_attr.modes excludes HMM_MODE_DIRECT).
+ * (only where hmm_mirror_attr.modes excludes HMM_MODE_DIRECT). As without libhmm, an
+ * operation may complete with -ECANCELED that nobody canceled: signals came while the
+ * kernel began a worker thread for it. Submit it again.
  */
 HMM_API int hmm_uring_submit(struct hmm_uring *u);
 
