@@ -69,9 +69,9 @@ static int compare(struct check_run *run, const struct holdings *before, const c
 	struct holdings now = hold_now();
 
 	/* The kernel gives back what a closed io_uring held a moment later. */
-	for (int i = 0; i < 200 && (now.pinned_kib > before->pinned_kib ||
-				    now.descriptors > before->descriptors ||
-				    now.threads > before->threads);
+	for (int i = 0; i < 2000 && (now.pinned_kib > before->pinned_kib ||
+				     now.descriptors > before->descriptors ||
+				     now.threads > before->threads);
 	     i++) {
 		usleep(10000);
 		++*check_beat;

@@ -193,10 +193,10 @@ static int find(void *source, uint64_t addr, struct source_mapping *out)
 	struct as_mapping mapping;
 	int err = maps_find(&as->maps, addr, &mapping);
 
-	/* Armed first, looked at then. */
+	/* Armed first, looked at then. What cannot be watched is found all the same. */
 	while (!err && other_file(as, &mapping, addr)) {
 		err = as_arm(as, addr, addr + 1);
-		if (!err)
+		if (!err || err == -EOPNOTSUPP || err == -EBUSY)
 			err = maps_find(&as->maps, addr, &mapping);
 	}
 	if (err)
