@@ -125,18 +125,6 @@ def parts_of_the_contract():
     yield "cases", ["--only", ",".join(cases), "--race", "200", "--deadlock", "2"]
 
 
-def chosen(options, steps):
-    if not options.only:
-        return steps
-    wanted = options.only.split(",")
-    unknown = {name for name in wanted
-               if not any(step.name.startswith(name) for step in steps)}
-    if unknown:
-        raise LabError(f"no step is called {', '.join(sorted(unknown))}; there are "
-                       f"{', '.join(step.name for step in steps)}")
-    return [step for step in steps if step.name.startswith(tuple(wanted))]
-
-
 def script(steps):
     """As everywhere; and each step's results leave the guest when it has ended."""
     said = '\techo "$1 $rc"'
@@ -280,7 +268,7 @@ def prepare(options, work, steps_of):
 def run(options):
     with tempfile.TemporaryDirectory(prefix="hmm-lab-") as work:
         steps = prepare(options, work, lambda build: [] if options.command else
-                        chosen(options, make_steps(options, build)))
+                        plan.chosen(options.only, make_steps(options, build)))
         start = time.monotonic()
         say(f"booting {options.arch}")
         console, failure = boot(options, work, steps)

@@ -96,6 +96,18 @@ def make(build, how):
     return steps
 
 
+def chosen(wanted, steps):
+    """Those whose names begin with one of the words of "a,b,c"; None: all."""
+    if not wanted:
+        return steps
+    words = wanted.split(",")
+    unknown = {word for word in words if not any(step.name.startswith(word) for step in steps)}
+    if unknown:
+        raise LabError(f"no step is called {', '.join(sorted(unknown))}; there are "
+                       f"{', '.join(step.name for step in steps)}")
+    return [step for step in steps if step.name.startswith(tuple(words))]
+
+
 def script(steps):
     """All steps in one command: each leaves NAME.out, NAME.err, NAME.status and NAME.seconds.
 
