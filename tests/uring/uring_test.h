@@ -232,6 +232,26 @@ static inline long pinned_kb(void)
 	return pin;
 }
 
+/*
+ * May so many KiB be pinned now? Linux 7.3 counts none for who has CAP_IPC_LOCK: a buffer
+ * that is registered with a ring without a mirror tells.
+ */
+static inline bool pinned_is(long kb)
+{
+	size_t page = (size_t)getpagesize();
+	long before = pinned_kb(), counted = 0;
+	struct iovec buffer = {map_at(NULL, page), page};
+	struct io_uring ring;
+
+	if (!io_uring_queue_init(2, &ring, 0)) {
+		if (!io_uring_register_buffers(&ring, &buffer, 1))
+			counted = pinned_kb() - before;
+		io_uring_queue_exit(&ring);
+	}
+	munmap(buffer.iov_base, page);
+	return before == (counted ? kb : 0);
+}
+
 /* Nothing is: the kernel lets go of a request's buffer a little after it completed. */
 static inline bool nothing_pinned(void)
 {
