@@ -35,7 +35,8 @@ class Outcome:
         if self.status == 77:
             told = next((cell.get("detail") for cell in self.cells()
                          if cell["status"] == "skip"), None)
-            return SKIP, told or self.last_line("skip") or "it gave no reason"
+            return SKIP, (told or self.last_line("skip") or self.last_line("") or
+                          "it gave no reason")
         if self.status:
             return FAIL, self.failed_cells() or self.told() or f"exit status {self.status}"
         if self.kind in ("info", "check", "nobody") and self.json is None:
