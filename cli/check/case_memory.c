@@ -152,6 +152,9 @@ static int right_or_refused(struct check_run *run, const char *what, uint8_t *at
 		return check_stale(run, "%s: the device read something else", what);
 	if (rc && !is_honest_refusal(rc))
 		return check_fail(run, "%s: refused with %d", what, rc);
+	/* Left to the kernel, which says of what the CPU cannot read either: EFAULT. */
+	if (rc == -EFAULT && signal && !*hmm_error())
+		return 0;
 	if (rc && run->env->hmm && !strstr(hmm_error(), "0x") && !strchr(hmm_error(), '['))
 		return check_fail(run, "%s: the refusal does not name the mapping: \"%s\"",
 				  what, hmm_error());
