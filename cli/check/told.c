@@ -6,7 +6,6 @@
 #include "changes.h"
 
 #include <errno.h>
-#include <stdio.h>
 #include <string.h>
 
 #define TRIES 100 /* of a range that others touch meanwhile */

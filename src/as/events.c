@@ -126,18 +126,20 @@ static void read_some(struct reader *r)
 
 /* ---- tell ------------------------------------------------------------------------ */
 
+static void tell_core(struct reader *r, enum change_kind kind, const struct told *told)
+{
+	while (!change_event(r->as->hmm, kind, told->start, told->end, PATIENCE_MS))
+		read_some(r);
+}
+
 static void tell(struct reader *r, const struct told *told)
 {
 	struct as *as = r->as;
 
 	if (told->what & REMOVING)
-		while (!change_event(as->hmm, CHANGE_REMOVING, told->start, told->end,
-				     PATIENCE_MS))
-			read_some(r);
+		tell_core(r, CHANGE_REMOVING, told);
 	if (told->what & GONE)
-		while (!change_event(as->hmm, CHANGE_GONE, told->start, told->end,
-				     PATIENCE_MS))
-			read_some(r);
+		tell_core(r, CHANGE_GONE, told);
 	if (told->what & FORGET) {
 		while (!as_lock_within(&as->lock, PATIENCE_MS))
 			read_some(r);

@@ -248,7 +248,7 @@ int thread_attach(struct hmm *hmm); /* unlocked; makes self.counts usable */
 void thread_detach_all(struct hmm *hmm);
 void thread_fork_child(void);
 void core_lock(struct hmm *hmm);
-bool core_lock_within(struct hmm *hmm, uint32_t ms); /* 0: however long it takes */
+bool core_lock_within(struct hmm *hmm, uint32_t ms);
 void core_unlock(struct hmm *hmm);
 void core_assert_locked(const struct hmm *hmm);
 

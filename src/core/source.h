@@ -104,7 +104,7 @@ enum change_kind {
  *
  * Whoever holds that lock may have been interrupted by a signal handler that changes
  * memory, and wait there until its event has been read: false says that the lock was not
- * to be had within @patience_ms, and nothing was done. 0: wait for as long as it takes.
+ * to be had within @patience_ms, and nothing was done.
  */
 void change_mark(struct hmm *hmm);
 bool change_event(struct hmm *hmm, enum change_kind kind, uint64_t start, uint64_t end,

@@ -151,10 +151,6 @@ bool mutex_lock_within(pthread_mutex_t *mutex, uint32_t ms)
 
 bool core_lock_within(struct hmm *hmm, uint32_t ms)
 {
-	if (!ms) {
-		core_lock(hmm);
-		return true;
-	}
 	self.busy++;
 	atomic_signal_fence(memory_order_seq_cst);
 	if (mutex_lock_within(&hmm->lock, ms))

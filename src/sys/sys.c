@@ -4,7 +4,6 @@
  */
 #include <fcntl.h>
 #include <linux/perf_event.h>
-#include <signal.h>
 #include <sys/eventfd.h>
 #include <sys/ipc.h>
 #include <sys/mman.h>

@@ -371,10 +371,11 @@ static void read_events(struct fake *f)
 	pthread_cond_broadcast(&f->read);
 	pthread_mutex_unlock(&f->lock);
 	for (unsigned int i = 0; i < n; i++)
-		change_event(f->hmm,
-			     taken[i].kind == FAKE_REMOVE ? CHANGE_REMOVING : CHANGE_GONE,
-			     taken[i].start, taken[i].end, 0);
-	change_unmark(f->hmm, 0);
+		CHECK(change_event(f->hmm,
+				   taken[i].kind == FAKE_REMOVE ? CHANGE_REMOVING
+								: CHANGE_GONE,
+				   taken[i].start, taken[i].end, FAKE_PATIENCE_MS));
+	CHECK(change_unmark(f->hmm, FAKE_PATIENCE_MS));
 	pthread_mutex_lock(&f->lock);
 }
 
@@ -656,6 +657,7 @@ void fake_mprotect(struct fake *f, unsigned int page, unsigned int n, unsigned i
 void fake_tell(struct fake *f, enum change_kind kind, unsigned int page, unsigned int n)
 {
 	change_mark(f->hmm);
-	change_event(f->hmm, kind, fake_addr(page), fake_addr(page + n), 0);
-	change_unmark(f->hmm, 0);
+	CHECK(change_event(f->hmm, kind, fake_addr(page), fake_addr(page + n),
+			   FAKE_PATIENCE_MS));
+	CHECK(change_unmark(f->hmm, FAKE_PATIENCE_MS));
 }

@@ -42,6 +42,8 @@ size_t fake_page_size(void);
 	} while (0)
 _Noreturn void fake_fail(const char *file, int line, const char *what);
 
+#define FAKE_PATIENCE_MS 60000 /* for a lock that nobody keeps */
+
 static inline uint64_t fake_addr(unsigned int page)
 {
 	return FAKE_BASE + page * (uint64_t)FAKE_PAGE;

@@ -359,7 +359,7 @@ static void marked(void)
 	put(&t);
 	change_mark(fake.hmm);
 	fails(fake_ptr(0), 1, HMM_READ, -ETIMEDOUT);
-	change_unmark(fake.hmm, 0);
+	CHECK(change_unmark(fake.hmm, FAKE_PATIENCE_MS));
 	t = get(0, 4, HMM_READ);
 	put(&t);
 	CHECK(dev.maps == 1);

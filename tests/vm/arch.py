@@ -39,7 +39,7 @@ ARCHES = {
                  "cap-ibs=broken,cap-ccf-assist=off"],
         # With a thread each, a store of one processor gets lost while the other has the
         # kernel write-protect its page for a fork: a mutex stays locked for ever.
-        "accel": "tcg,thread=single", "console": "hvc0", "kernels": ["6.1", "6.12"]},
+        "accel": machine.ACCELERATOR, "console": "hvc0", "kernels": ["6.1", "6.12"]},
     "arm64": {
         "qemu": ["qemu-system-aarch64", "-machine", "virt", "-cpu", "max,pauth-impdef=on"],
         "accel": "tcg,thread=multi", "console": "ttyAMA0", "kernels": ["6.12", "6.1"]},
