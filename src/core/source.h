@@ -6,7 +6,7 @@
  * (struct source_ops), and what does the address-space side tell the core (change_...)?
  *
  * The core makes no system call: what it needs of the kernel it asks through the table.
- * src/as fills it for the real process, tests/unit for a fake one.
+ * src/linux fills it for the real process, tests/unit for a fake one.
  *
  * Locks. The mirror lock (struct hmm.lock) is the only one that crosses this seam. Calls
  * marked [locked] come with it held: they may not allocate, free, map, unmap, touch
@@ -145,7 +145,7 @@ bool core_busy(void);
 #define CORE_POLL_WORDS 32
 int core_poll_word(struct hmm *hmm, const volatile uint64_t *word);
 
-/* The life of a struct hmm; src/as/process.c calls these. */
+/* The life of a struct hmm; src/linux/process.c calls these. */
 struct core_attr {
 	uint32_t max_translations; /* not 0 */
 	uint32_t wait_ms;          /* not 0 */

@@ -23,7 +23,7 @@ CORE_LIBC = re.compile(
     r"|__stack_chk_fail|_GLOBAL_OFFSET_TABLE_|__(a|t|ub)san_\w+")
 
 # The two calls of the application API that a device holds its reference by: they belong to
-# whoever makes the struct hmm, which is src/as.
+# whoever makes the struct hmm, which is src/linux.
 CORE_SEAM = {"hmm_get", "hmm_close"}
 
 # part: (archive, parts whose symbols it may use)
@@ -31,7 +31,7 @@ ARCHIVES = {
     "sys": ("src/libhmm_sys.a", set()),
     "util": ("src/libhmm_util.a", {"sys"}),
     "core": ("src/libhmm_core.a", {"util"}),
-    "as": ("src/libhmm_as.a", {"core", "util", "sys"}),
+    "linux": ("src/libhmm_linux.a", {"core", "util", "sys"}),
 }
 
 # folder of an object's source: folders of this tree that it may include from
@@ -40,8 +40,8 @@ SEES = {
     "src/sys/": ["src/sys/", "src/util/debug.h", "include/hmm/hmm.h"],
     "src/util/": ["src/util/", "src/sys/", "include/hmm/hmm.h"],
     "src/core/": ["src/core/", "src/util/", "include/hmm/hmm.h", "include/hmm/driver.h"],
-    "src/as/": ["src/as/", "src/core/source.h", "src/util/", "src/sys/",
-                "include/hmm/hmm.h"],
+    "src/linux/": ["src/linux/", "src/core/source.h", "src/util/", "src/sys/",
+                   "include/hmm/hmm.h"],
     "cli/": ["cli/", "include/hmm/"],
     "engines/": ["engines/", "include/hmm/"],
     "examples/": ["examples/", "include/hmm/"],

@@ -94,7 +94,7 @@ static int can_arm(const struct fake_page *page)
 	return page->unwatchable ? -EOPNOTSUPP : 0;
 }
 
-/* Whole mappings are armed, as src/as does. */
+/* Whole mappings are armed, as src/linux does. */
 static void arm_page(struct fake *f, const struct fake_page *page)
 {
 	for (unsigned int i = 0; i < FAKE_PAGES; i++)
@@ -299,7 +299,7 @@ static struct source_ops ops = {
 	.barrier = barrier,
 };
 
-/* What src/as/process.c has of the real one. */
+/* What src/linux/process.c has of the real one. */
 struct hmm *hmm_get(struct hmm *hmm)
 {
 	core_get(hmm);

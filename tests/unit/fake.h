@@ -129,7 +129,7 @@ struct fake {
 void fake_start(struct fake *fake, uint32_t max_translations, uint32_t wait_ms);
 /* As above, without source_ops.barrier. */
 void fake_start_fences(struct fake *fake, uint32_t max_translations, uint32_t wait_ms);
-/* A thread that reads events, as src/as has one. */
+/* A thread that reads events, as src/linux has one. */
 void fake_start_reader(struct fake *fake);
 /* Checks that nothing is left. */
 void fake_stop(struct fake *fake);

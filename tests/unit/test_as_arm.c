@@ -6,7 +6,7 @@
  * mapping is unregistered behind its back: arming must see it, wherever the piece lies in
  * the range asked for, and whether the range is small or large.
  */
-#include "as/as.h"
+#include "linux/address_space.h"
 
 #include <errno.h>
 #include <fcntl.h>

@@ -5,8 +5,8 @@
  * A thread is held inside madvise by an event that nobody reads: then the answer must be
  * no, whoever made the call, a thread or one of io_uring's workers.
  */
-#include "as/as.h"
-#include "as/kernel.h"
+#include "linux/address_space.h"
+#include "linux/kernel.h"
 
 #include <errno.h>
 #include <fcntl.h>

@@ -11,7 +11,7 @@
 #include <sys/mman.h>
 #include <sys/syscall.h>
 
-#include "as/as.h"
+#include "linux/address_space.h"
 #include "core/core.h"
 #include "test_as.h"
 

@@ -6,7 +6,7 @@
  * must say of each kind of page what the kernel's own mirror would (without a driver to
  * ask, the table is written down here); faulting in and copying must fail as they should.
  */
-#include "as/as.h"
+#include "linux/address_space.h"
 #include "util/arena.h"
 
 #include <errno.h>

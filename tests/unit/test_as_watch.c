@@ -2,7 +2,7 @@
 /*
  * Is the set of watched intervals what a naive model of it is: one file number a page?
  */
-#include "as/as.h"
+#include "linux/address_space.h"
 
 #include <stdio.h>
 #include <stdlib.h>

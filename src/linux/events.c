@@ -15,7 +15,7 @@
 #include <errno.h>
 #include <linux/userfaultfd.h>
 
-#include "as/as.h"
+#include "linux/address_space.h"
 #include "sys/sys.h"
 #include "util/arena.h"
 #include "util/debug.h"

@@ -12,7 +12,7 @@
 #include <stdlib.h>
 #include <time.h>
 
-#include "as/as.h"
+#include "linux/address_space.h"
 #include "sys/sys.h"
 
 #define DEFAULT_TRANSLATIONS 1048576u

@@ -7,7 +7,7 @@
 #include <sched.h>
 #include <time.h>
 
-#include "as/as.h"
+#include "linux/address_space.h"
 #include "sys/sys.h"
 #include "util/arena.h"
 

@@ -12,8 +12,8 @@
 #include <fcntl.h>
 #include <sys/mman.h>
 
-#include "as/as.h"
-#include "as/kernel.h"
+#include "linux/address_space.h"
+#include "linux/kernel.h"
 #include "sys/sys.h"
 #include "util/arena.h"
 

@@ -18,7 +18,7 @@
 
 #include <errno.h>
 
-#include "as/as.h"
+#include "linux/address_space.h"
 #include "sys/raw.h"
 #include "util/arena.h"
 

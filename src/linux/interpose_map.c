@@ -12,8 +12,8 @@
 #include <sys/types.h>
 #include <sys/uio.h>
 
-#include "as/interpose.h"
-#include "as/kernel.h"
+#include "linux/interpose.h"
+#include "linux/kernel.h"
 
 #if INTERPOSE
 

@@ -15,7 +15,7 @@
 #include <sys/syscall.h>
 #include <time.h>
 
-#include "as/as.h"
+#include "linux/address_space.h"
 #include "sys/sys.h"
 
 #define THREADS  128 /* that may be undecided; with more the answer is no */

@@ -8,7 +8,7 @@
 #include <errno.h>
 #include <fcntl.h>
 
-#include "as/as.h"
+#include "linux/address_space.h"
 #include "sys/sys.h"
 
 struct dirent64_raw {

@@ -12,8 +12,8 @@
 #include <stdlib.h>
 #include <sys/mman.h>
 
-#include "as/interpose.h"
-#include "as/kernel.h"
+#include "linux/interpose.h"
+#include "linux/kernel.h"
 #include "sys/sys.h"
 #include "util/arena.h"
 

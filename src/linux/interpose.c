@@ -5,7 +5,7 @@
  * Every device is taken off the range, the range is disarmed, the call is made. Nobody
  * gets a translation of the range in between.
  */
-#include "as/interpose.h"
+#include "linux/interpose.h"
 
 static bool watched(uint64_t start, uint64_t end)
 {

@@ -13,7 +13,7 @@
 #include <bsd/sys/tree.h>
 #include <errno.h>
 
-#include "as/as.h"
+#include "linux/address_space.h"
 #include "util/arena.h"
 
 #define NODES     131072u /* a process has at most 65,530 mappings by default */

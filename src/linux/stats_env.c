@@ -13,7 +13,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "as/as.h"
+#include "linux/address_space.h"
 
 #define LINE_MAX_LEN 1024
 

@@ -2,7 +2,7 @@
 /*
  * The address-space side: where changes are seen, and what is mapped.
  *
- * The question this file answers: what do the files of src/as have in common?
+ * The question this file answers: what do the files of src/linux have in common?
  *
  * There is one struct as a process, in static memory (process.c). Locks: as.lock guards the
  * set of watched intervals together with what the kernel has registered, so that the two

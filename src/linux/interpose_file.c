@@ -13,7 +13,7 @@
 #include <sys/shm.h>
 #include <sys/types.h>
 
-#include "as/interpose.h"
+#include "linux/interpose.h"
 #include "sys/sys.h"
 #include "util/arena.h"
 

@@ -9,8 +9,8 @@
 #include <errno.h>
 #include <fcntl.h>
 
-#include "as/as.h"
-#include "as/kernel.h"
+#include "linux/address_space.h"
+#include "linux/kernel.h"
 #include "sys/sys.h"
 #include "util/arena.h"
 

@@ -8,7 +8,7 @@
  */
 #include <errno.h>
 
-#include "as/as.h"
+#include "linux/address_space.h"
 #include "sys/sys.h"
 
 static int whole(long got, size_t len)

@@ -14,8 +14,8 @@
 #include <sys/ioctl.h>
 #include <sys/utsname.h>
 
-#include "as/as.h"
-#include "as/kernel.h"
+#include "linux/address_space.h"
+#include "linux/kernel.h"
 #include "sys/sys.h"
 #include "util/arena.h"
 

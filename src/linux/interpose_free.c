@@ -11,7 +11,7 @@
 #include <malloc.h>
 #include <stdlib.h>
 
-#include "as/interpose.h"
+#include "linux/interpose.h"
 
 #if INTERPOSE
 
