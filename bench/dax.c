@@ -17,7 +17,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#include "as/kernel.h"
+#include "linux/kernel.h"
 #include "bench.h"
 #include "place.h"
 

@@ -13,7 +13,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#include "as/kernel.h"
+#include "linux/kernel.h"
 #include "bench.h"
 
 #define SIZE (64ull << 20)
