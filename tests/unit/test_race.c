@@ -140,6 +140,9 @@ static void race(enum way way, unsigned int rounds, bool fences, const int *mode
 	up(fences, modes, attr);
 	for (uintptr_t i = 0; i < 3; i++)
 		CHECK(!pthread_create(&mappers[i], NULL, mapper, (void *)i));
+	/* The changers may end before a busy machine runs a mapper for the first time. */
+	while (!looked)
+		sched_yield();
 	for (int i = 0; i < 2; i++)
 		CHECK(!pthread_create(&changers[i], NULL, changer, &c[i]));
 	for (int i = 0; i < 2; i++)
