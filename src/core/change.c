@@ -94,23 +94,16 @@ int change_settle_locked(struct hmm *hmm, uint64_t start, uint64_t end,
 			 const struct timespec *deadline)
 {
 	uint64_t marked = atomic_load_explicit(&hmm->wiped->seq, memory_order_acquire);
-	int err = 0;
+	bool in_time = true;
 
-	while (under_way(hmm, marked, start, end) && err != ETIMEDOUT) {
-		hmm->waiters++;
-		err = pthread_cond_timedwait(&hmm->settled, &hmm->lock, deadline);
-		hmm->waiters--;
-	}
+	while (!core_dead(hmm) && under_way(hmm, marked, start, end) && in_time)
+		in_time = core_wait_locked(hmm, &hmm->settled, deadline);
+	if (core_dead(hmm))
+		return -ECHILD;
 	if (under_way(hmm, marked, start, end))
 		return -ETIMEDOUT;
 	change_drain_locked(hmm);
 	return 0;
-}
-
-static void wake_waiters_locked(struct hmm *hmm)
-{
-	if (hmm->waiters)
-		pthread_cond_broadcast(&hmm->settled);
 }
 
 /* ---- records without events ------------------------------------------------------- */
@@ -196,7 +189,7 @@ bool change_unmark(struct hmm *hmm, uint32_t patience_ms)
 	if (!core_lock_within(hmm, patience_ms))
 		return false;
 	atomic_fetch_add_explicit(&hmm->wiped->seq, 1, memory_order_release);
-	wake_waiters_locked(hmm);
+	event_count_wake_locked(&hmm->settled);
 	core_unlock(hmm);
 	return true;
 }
@@ -222,10 +215,12 @@ void change_begin(struct hmm *hmm, struct change *change, uint64_t start, uint64
 void change_end(struct hmm *hmm, struct change *change)
 {
 	core_lock(hmm);
-	*change->link = change->next;
-	if (change->next)
-		change->next->link = change->link;
-	wake_waiters_locked(hmm);
+	if (!core_dead(hmm)) {
+		*change->link = change->next;
+		if (change->next)
+			change->next->link = change->link;
+	}
+	event_count_wake_locked(&hmm->settled);
 	core_unlock(hmm);
 }
 
@@ -239,7 +234,9 @@ int hmm_invalidate(struct hmm *hmm, const void *start, size_t len)
 				  len);
 	if (core_dead(hmm))
 		return core_error(-ECHILD, "hmm_invalidate: the mirror is the parent's");
+	undisturbed_begin();
 	change_begin(hmm, &change, from, from + len);
 	change_end(hmm, &change);
+	undisturbed_end();
 	return 0;
 }

@@ -22,6 +22,7 @@
 #include <stdatomic.h>
 
 #include "core/source.h"
+#include "util/lock.h"
 
 #define HIDDEN      __attribute__((visibility("hidden")))
 #define likely(x)   __builtin_expect(!!(x), 1)
@@ -167,12 +168,10 @@ struct hmm {
 	_Atomic uint32_t clock; /* moves with evictions, and now and then with misses */
 
 	pthread_mutex_t lock __attribute__((aligned(64)));
-	pthread_cond_t settled; /* seq became even, a change ended */
-	uint32_t waiters;       /* on settled */
-	pthread_cond_t work;    /* the worker's */
+	struct event_count settled; /* seq became even, a change ended */
+	struct event_count work;    /* the worker's */
 	bool worker_idle, stop;
-	pthread_cond_t idle; /* a slot was freed */
-	uint32_t idle_waiters;
+	struct event_count idle; /* a slot was freed */
 
 	struct change *changes;    /* under way */
 	_Atomic uint64_t log_head; /* changes logged; [hit] relaxed outside the lock */
@@ -238,18 +237,23 @@ struct self {
 	uint64_t hmm_id;          /* the struct hmm that counts belongs to; 0: none */
 	_Atomic uint32_t *counts; /* [hit] this thread's references, a word a slot */
 	uint32_t shared;          /* counts is shared with other threads */
-	uint32_t busy;            /* inside the core: lock held or about to be */
+	uint32_t busy;            /* the mirror lock is held, or about to be */
+	bool locked;              /* and it really is: not in the child of a fork */
 	char *error;              /* what hmm_error() says; malloc'd */
 };
 extern HIDDEN __thread struct self self __attribute__((tls_model("initial-exec")));
 
 /* thread.c */
+struct timespec;
 int thread_attach(struct hmm *hmm); /* unlocked; makes self.counts usable */
 void thread_detach_all(struct hmm *hmm);
 void thread_fork_child(void);
 void core_lock(struct hmm *hmm);
 bool core_lock_within(struct hmm *hmm, uint32_t ms);
 void core_unlock(struct hmm *hmm);
+/* Until the deadline, or until somebody wakes the waiters; drops the lock meanwhile. */
+bool core_wait_locked(struct hmm *hmm, struct event_count *events,
+		      const struct timespec *deadline);
 void core_assert_locked(const struct hmm *hmm);
 
 /* slot.c: the life of a slot. All _locked. */
@@ -305,7 +309,6 @@ uint32_t tree_overlap_locked(struct hmm *hmm, uint64_t start, uint64_t end);
 uint64_t tree_last_pinned_locked(struct hmm *hmm, uint64_t start, uint64_t end);
 
 /* change.c */
-struct timespec;
 /* So many milliseconds from now; in: by CLOCK_MONOTONIC. */
 void deadline_by(clockid_t clock, struct timespec *out, uint32_t ms);
 void deadline_in(struct timespec *out, uint32_t ms);

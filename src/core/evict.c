@@ -55,6 +55,8 @@ bool evict_locked(struct hmm_mirror *mirror, uint64_t bytes, uint32_t slots)
 	bool any;
 
 	core_assert_locked(mirror->hmm);
+	if (core_dead(mirror->hmm))
+		return false;
 	atomic_fetch_add_explicit(&mirror->hmm->clock, 1, memory_order_relaxed);
 	any = round_trip(mirror, YOUNG, &bytes, &slots);
 	if (bytes || slots)

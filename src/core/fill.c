@@ -192,16 +192,15 @@ static void extend(struct attempt *a, enum hmm_mode mode)
 /* What others are releasing just now is room as well: wait for it, a little. */
 static void release_all(struct hmm *hmm)
 {
+	unsigned int depth = undisturbed_pause();
 	struct timespec soon;
 
 	release_run(hmm);
+	undisturbed_resume(depth);
 	deadline_in(&soon, RELEASE_MS);
 	core_lock(hmm);
-	if (hmm->releasing) {
-		hmm->idle_waiters++;
-		pthread_cond_timedwait(&hmm->idle, &hmm->lock, &soon);
-		hmm->idle_waiters--;
-	}
+	if (hmm->releasing)
+		core_wait_locked(hmm, &hmm->idle, &soon);
 	core_unlock(hmm);
 }
 
@@ -286,9 +285,13 @@ static bool make_room(struct attempt *a)
 static int map_in_mode(struct attempt *a, enum hmm_mode mode)
 {
 	struct hmm_device *device = a->request->mirror->device;
+	unsigned int depth;
 	int err;
 
 	for (int i = 0; i < EVICT_TRIES; i++) {
+		/* A handler may have forked, and come back here in the child. */
+		if (core_dead(device->hmm))
+			return -ECHILD;
 		a->map = (struct hmm_mapping){
 			.start = a->start,
 			.end = a->end,
@@ -296,7 +299,9 @@ static int map_in_mode(struct attempt *a, enum hmm_mode mode)
 			.mode = mode,
 			.memory = (void *)(uintptr_t)a->start,
 		};
+		depth = undisturbed_pause();
 		err = device->ops.map(device, &a->map);
+		undisturbed_resume(depth);
 		if (err != -ENOMEM && err != -ENOSPC)
 			break;
 		if (!make_room(a))
@@ -363,9 +368,11 @@ static int map_best(struct attempt *a)
 static void unmap(struct attempt *a)
 {
 	struct hmm_device *device = a->request->mirror->device;
+	unsigned int depth = undisturbed_pause();
 
-	if (a->map.mode != HMM_MODE_STAGE && device->ops.release)
+	if (a->map.mode != HMM_MODE_STAGE && device->ops.release && !core_dead(device->hmm))
 		device->ops.release(device, &a->map);
+	undisturbed_resume(depth);
 }
 
 /* ---- publish ----------------------------------------------------------------------- */
@@ -481,14 +488,11 @@ static void wait_a_little(struct hmm *hmm)
 
 	deadline_in(&soon, 1);
 	core_lock(hmm);
-	hmm->waiters++;
-	pthread_cond_timedwait(&hmm->settled, &hmm->lock, &soon);
-	hmm->waiters--;
+	core_wait_locked(hmm, &hmm->settled, &soon);
 	core_unlock(hmm);
 }
 
-/* One attempt. 1: done; 0: begin again; else the error. */
-static int try_fill(struct attempt *a, struct hmm_translation *out)
+static int attempt(struct attempt *a, struct hmm_translation *out)
 {
 	struct hmm *hmm = a->request->mirror->hmm;
 	int ret = begin(a, out);
@@ -511,11 +515,27 @@ static int try_fill(struct attempt *a, struct hmm_translation *out)
 		return changed && ret != -ENOMEM ? 0 : ret;
 	}
 	ret = publish(a, out);
-	if (ret == 1 && a->map.mode == HMM_MODE_STAGE)
-		return stage_get(a->request, (uint32_t)out->opaque[0], out) ?: 1;
 	if (ret != 1)
 		unmap(a);
 	return ret == -ENOSPC ? no_slot(a) : ret;
+}
+
+/*
+ * One attempt. 1: done; 0: begin again; else the error. All sections with a lock are one,
+ * as far as signals go: each would cost two system calls. What is copied may have to wait
+ * for the application.
+ */
+static int try_fill(struct attempt *a, struct hmm_translation *out)
+{
+	int ret;
+
+	a->map.mode = HMM_MODES;
+	undisturbed_begin();
+	ret = attempt(a, out);
+	undisturbed_end();
+	if (ret == 1 && a->map.mode == HMM_MODE_STAGE)
+		return stage_get(a->request, (uint32_t)out->opaque[0], out) ?: 1;
+	return ret;
 }
 
 int fill(struct request *request, struct hmm_translation *out)
@@ -528,6 +548,8 @@ int fill(struct request *request, struct hmm_translation *out)
 	do {
 		ret = try_fill(&a, &got);
 	} while (!ret && !overdue(&a.deadline));
+	if (ret != 1 && core_dead(request->mirror->hmm))
+		return core_error(-ECHILD, "this mirror belongs to the parent of a fork");
 	if (!ret)
 		return too_long(request);
 	if (ret == -ESHUTDOWN)

@@ -177,12 +177,14 @@ static __attribute__((noinline)) int translate_slowly(struct hmm_mirror *mirror,
 		.end = (uintptr_t)ptr + len,
 		.access = access,
 	};
+	int cancel = cancel_disable();
 	int err = check_request(&r, ptr, len);
 
 	if (!err)
 		err = thread_attach(mirror->hmm);
 	if (!err)
 		err = fill(&r, out);
+	cancel_restore(cancel);
 	return err;
 }
 
@@ -203,19 +205,22 @@ static __attribute__((noinline)) int put_slowly(struct hmm_mirror *mirror,
 						struct hmm_translation *translation,
 						uint32_t n, uint32_t state)
 {
+	int cancel = cancel_disable(), err = 0;
 	struct hmm *hmm = mirror->hmm;
-	int err = 0;
 
 	if (state & SLOT_STAGE)
 		err = stage_put(mirror, translation);
 	/* Revoked while it is still ours: once it is not, the slot may be another's. */
 	core_lock(hmm);
-	if (__atomic_load_n(&hmm->slots[n].state, __ATOMIC_RELAXED) & SLOT_VALID)
-		slot_revoke_locked(hmm, n);
-	count_add(&self.counts[n], (uint32_t)-1);
-	count_fence(hmm);
-	release_put_locked(hmm, n);
+	if (!core_dead(hmm)) {
+		if (LOAD(hmm->slots[n].state) & SLOT_VALID)
+			slot_revoke_locked(hmm, n);
+		count_add(&self.counts[n], (uint32_t)-1);
+		count_fence(hmm);
+		release_put_locked(hmm, n);
+	}
 	core_unlock(hmm);
+	cancel_restore(cancel);
 	return err;
 }
 

@@ -11,20 +11,6 @@ _Atomic uint32_t core_fence_word;
 
 #define SEQ_FIRST 2 /* even, and not the 0 that the child of a fork finds */
 
-static int init_sync(struct hmm *hmm)
-{
-	pthread_condattr_t attr;
-
-	pthread_condattr_init(&attr);
-	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
-	pthread_mutex_init(&hmm->lock, NULL);
-	pthread_cond_init(&hmm->settled, &attr);
-	pthread_cond_init(&hmm->work, &attr);
-	pthread_cond_init(&hmm->idle, &attr);
-	pthread_condattr_destroy(&attr);
-	return 0;
-}
-
 int core_create(const struct core_attr *attr, struct hmm **out)
 {
 	static _Atomic uint64_t ids;
@@ -49,7 +35,7 @@ int core_create(const struct core_attr *attr, struct hmm **out)
 	hmm->fences = !attr->ops->barrier;
 	hmm->wait_ms = attr->wait_ms;
 	atomic_store(&hmm->refs, 1);
-	init_sync(hmm);
+	pthread_mutex_init(&hmm->lock, NULL);
 	atomic_store(&hmm->wiped->seq, SEQ_FIRST);
 	*out = hmm;
 	return 0;
@@ -71,7 +57,7 @@ void core_stop(struct hmm *hmm)
 {
 	core_lock(hmm);
 	hmm->stop = true;
-	pthread_cond_signal(&hmm->work);
+	event_count_wake_locked(&hmm->work);
 	core_unlock(hmm);
 }
 
@@ -83,9 +69,6 @@ void core_destroy(struct hmm *hmm)
 	slots_fini(hmm);
 	arena_free(hmm->wiped, page_size());
 	pthread_mutex_destroy(&hmm->lock);
-	pthread_cond_destroy(&hmm->settled);
-	pthread_cond_destroy(&hmm->work);
-	pthread_cond_destroy(&hmm->idle);
 	arena_free(hmm, sizeof(*hmm));
 }
 

@@ -111,8 +111,8 @@ int mirror_close(struct hmm_mirror *mirror)
 {
 	struct hmm *hmm = mirror->hmm;
 	struct timespec deadline;
+	bool in_time = true;
 	uint32_t live;
-	int err = 0;
 
 	deadline_in(&deadline, hmm->wait_ms);
 	core_lock(hmm);
@@ -120,19 +120,19 @@ int mirror_close(struct hmm_mirror *mirror)
 	for (uint32_t n = 1; n <= hmm->slots_high && mirror->stats.translations; n++)
 		if (hmm->slots[n].state & SLOT_VALID && hmm->slots[n].mirror == mirror->id)
 			slot_revoke_locked(hmm, n);
-	while (mirror->live && !err) {
+	while (mirror->live && in_time && !core_dead(hmm)) {
 		if (hmm->queued) {
 			core_unlock(hmm);
 			release_run(hmm);
 			core_lock(hmm);
 			continue;
 		}
-		hmm->idle_waiters++;
-		err = pthread_cond_timedwait(&hmm->idle, &hmm->lock, &deadline);
-		hmm->idle_waiters--;
+		in_time = core_wait_locked(hmm, &hmm->idle, &deadline);
 	}
 	live = mirror->live;
 	core_unlock(hmm);
+	if (core_dead(hmm))
+		return 0; /* a handler forked, and this is the child */
 	if (live)
 		return core_error(
 			-EBUSY,
@@ -160,11 +160,13 @@ static void add_stats(struct hmm_stats *sum, const struct hmm_stats *one)
 
 int hmm_mirror_destroy(struct hmm_mirror *mirror)
 {
-	int err;
+	int cancel, err;
 
 	if (!mirror || core_dead(mirror->hmm))
 		return 0;
+	cancel = cancel_disable();
 	err = mirror_close(mirror);
+	cancel_restore(cancel);
 	if (err)
 		return err;
 	core_lock(mirror->hmm);

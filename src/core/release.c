@@ -60,7 +60,7 @@ void release_push_locked(struct hmm *hmm, uint32_t n, bool wake)
 	hmm->queued++;
 	if ((wake || hmm->queued >= LAZY_MAX) && hmm->worker_idle) {
 		hmm->worker_idle = false;
-		pthread_cond_signal(&hmm->work);
+		event_count_wake_locked(&hmm->work);
 	}
 }
 
@@ -91,8 +91,7 @@ static void free_slot_locked(struct hmm *hmm, uint32_t n)
 	flag(slot, 0, (1u << SLOT_MODE) - 1);
 	hmm->cold[n].right = hmm->free;
 	hmm->free = n;
-	if (hmm->idle_waiters)
-		pthread_cond_broadcast(&hmm->idle);
+	event_count_wake_locked(&hmm->idle);
 }
 
 static void park_locked(struct hmm *hmm, uint32_t n)
@@ -114,6 +113,8 @@ static void release_one(struct hmm *hmm, uint32_t n)
 	bool over = slot_unreferenced(hmm, n) || debug_rule_off(6);
 	struct hmm_mapping mapping;
 
+	if (core_dead(hmm))
+		return; /* a handler forked, and this is the child */
 	if (over && device->ops.release && !(LOAD(slot->state) & SLOT_STAGE)) {
 		slot_mapping(hmm, n, &mapping);
 		device->ops.release(device, &mapping);
@@ -124,13 +125,13 @@ static void release_one(struct hmm *hmm, uint32_t n)
 	else
 		park_locked(hmm, n);
 	hmm->releasing--;
-	if (hmm->idle_waiters)
-		pthread_cond_broadcast(&hmm->idle);
+	event_count_wake_locked(&hmm->idle);
 	core_unlock(hmm);
 }
 
 void release_run(struct hmm *hmm)
 {
+	int cancel = cancel_disable();
 	uint32_t n;
 
 	core_lock(hmm);
@@ -139,10 +140,8 @@ void release_run(struct hmm *hmm)
 	hmm->releasing += hmm->queued;
 	hmm->queued = 0;
 	core_unlock(hmm);
-	if (!n)
-		return;
 	/* Pairs with the hit path: count, then state | state (revoked), barrier, counts. */
-	if (hmm->ops->barrier)
+	if (n && hmm->ops->barrier)
 		hmm->ops->barrier(hmm->source);
 	else
 		core_fence();
@@ -152,6 +151,7 @@ void release_run(struct hmm *hmm)
 		release_one(hmm, n);
 		n = next;
 	}
+	cancel_restore(cancel);
 }
 
 void core_worker(struct hmm *hmm)
@@ -169,7 +169,7 @@ void core_worker(struct hmm *hmm)
 		}
 		hmm->worker_idle = true;
 		while (hmm->worker_idle && !hmm->stop)
-			pthread_cond_wait(&hmm->work, &hmm->lock);
+			core_wait_locked(hmm, &hmm->work, NULL);
 	}
 	core_unlock(hmm);
 }
@@ -177,27 +177,28 @@ void core_worker(struct hmm *hmm)
 int hmm_quiesce(struct hmm *hmm, uint32_t timeout_ms)
 {
 	struct timespec deadline;
-	int err = 0;
+	bool in_time = true;
+	int err;
 
 	if (core_dead(hmm))
 		return core_error(-ECHILD, "hmm_quiesce: the mirror is the parent's");
 	deadline_in(&deadline, timeout_ms);
 	core_lock(hmm);
-	while (hmm->queued || hmm->releasing || hmm->held.head) {
+	while (!core_dead(hmm) && (hmm->queued || hmm->releasing || hmm->held.head)) {
 		if (hmm->queued) {
 			core_unlock(hmm);
 			release_run(hmm);
 			core_lock(hmm);
 			continue;
 		}
-		if (err)
+		if (!in_time)
 			break;
-		hmm->idle_waiters++;
-		err = pthread_cond_timedwait(&hmm->idle, &hmm->lock, &deadline);
-		hmm->idle_waiters--;
+		in_time = core_wait_locked(hmm, &hmm->idle, &deadline);
 	}
 	err = hmm->queued || hmm->releasing || hmm->held.head ? -ETIMEDOUT : 0;
 	core_unlock(hmm);
+	if (core_dead(hmm))
+		return core_error(-ECHILD, "hmm_quiesce: the mirror is the parent's");
 	return err ? core_error(err,
 				"some revoked translations are still held after %u ms: "
 				"put them when their operations are complete",

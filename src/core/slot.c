@@ -151,6 +151,8 @@ void slot_revoke_range_locked(struct hmm *hmm, uint64_t start, uint64_t end)
 {
 	uint32_t n;
 
+	if (core_dead(hmm))
+		return;
 	while ((n = tree_overlap_locked(hmm, start, end))) {
 		slot_mirror(hmm, &hmm->slots[n])->stats.revoked++;
 		slot_revoke_locked(hmm, n);

@@ -125,8 +125,8 @@ void change_seen(struct hmm *hmm, uint64_t start, uint64_t end);
  * Changes that the calling thread is about to make (interposed calls, hmm_invalidate):
  * between begin and end nobody gets a translation of the range. On return from begin
  * every device is off it. begin cannot fail. *change lives on the caller's stack.
- * One thread may have several at a time (mremap has two), but none may begin in a signal
- * handler that interrupted the core: core_busy() tells.
+ * One thread may have several at a time (mremap has two). From begin to end the caller is
+ * not disturbed (util/lock.h): a handler that left would leave the change for ever.
  */
 struct change {
 	uint64_t start, end;
@@ -135,7 +135,7 @@ struct change {
 void change_begin(struct hmm *hmm, struct change *change, uint64_t start, uint64_t end);
 void change_end(struct hmm *hmm, struct change *change);
 
-/* Is the calling thread inside the core (perhaps holding its lock)? Signal-safe. */
+/* Does the calling thread hold the mirror lock? Signal-safe. */
 bool core_busy(void);
 
 /*

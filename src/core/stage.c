@@ -51,7 +51,7 @@ static void bounce_free(struct hmm_mirror *mirror, struct bounce *bounce)
 {
 	struct hmm_device *device = mirror->device;
 
-	if (device->ops.release)
+	if (device->ops.release && !core_dead(mirror->hmm))
 		device->ops.release(device, &bounce->mapping);
 	arena_free(bounce->mapping.memory, bounce->size);
 	core_lock(mirror->hmm);
@@ -107,7 +107,7 @@ static int bounce_make(struct hmm_mirror *mirror, uint64_t size, struct bounce *
 		.mode = HMM_MODE_STAGE,
 		.memory = memory,
 	};
-	err = device->ops.map(device, &bounce->mapping);
+	err = core_dead(mirror->hmm) ? -ECHILD : device->ops.map(device, &bounce->mapping);
 	if (err)
 		goto err_memory;
 	*out = bounce;

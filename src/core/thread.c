@@ -31,14 +31,26 @@ static bool key_ok;
 static pthread_mutex_t stripe_lock = PTHREAD_MUTEX_INITIALIZER;
 static struct hmm *current;
 
+static void stripes_lock(void)
+{
+	undisturbed_begin();
+	pthread_mutex_lock(&stripe_lock);
+}
+
+static void stripes_unlock(void)
+{
+	pthread_mutex_unlock(&stripe_lock);
+	undisturbed_end();
+}
+
 static void thread_exit(void *unused)
 {
-	pthread_mutex_lock(&stripe_lock);
+	stripes_lock();
 	if (current && self.hmm_id == current->id && !self.shared)
 		for (uint32_t i = 0; i < current->nr_stripes; i++)
 			if (current->counts[i] == self.counts)
 				current->stripes_free |= 1ull << i;
-	pthread_mutex_unlock(&stripe_lock);
+	stripes_unlock();
 	self.hmm_id = 0;
 	free(self.error);
 	self.error = NULL;
@@ -90,10 +102,10 @@ int thread_attach(struct hmm *hmm)
 		return core_error(-ENOMEM,
 				  "cannot keep a record of this thread: out of memory "
 				  "or of thread keys");
-	pthread_mutex_lock(&stripe_lock);
+	stripes_lock();
 	current = hmm;
 	int err = stripe_take(hmm, &stripe);
-	pthread_mutex_unlock(&stripe_lock);
+	stripes_unlock();
 	if (err)
 		return core_error(err,
 				  "cannot reserve %zu bytes of address space for this "
@@ -108,10 +120,10 @@ int thread_attach(struct hmm *hmm)
 
 void thread_detach_all(struct hmm *hmm)
 {
-	pthread_mutex_lock(&stripe_lock);
+	stripes_lock();
 	if (current == hmm)
 		current = NULL;
-	pthread_mutex_unlock(&stripe_lock);
+	stripes_unlock();
 	for (uint32_t i = 0; i < hmm->nr_stripes; i++)
 		arena_free(hmm->counts[i], (size_t)hmm->max_slots * sizeof(uint32_t));
 	if (self.hmm_id == hmm->id)
@@ -124,16 +136,21 @@ void thread_fork_child(void)
 {
 	pthread_mutex_init(&stripe_lock, NULL);
 	current = NULL;
-	self.busy = 0;
 	self.hmm_id = 0;
 }
 
-/* busy is set first: a signal handler inside pthread_mutex_lock must see it. */
+/*
+ * In the child of a fork another thread of the parent may have held the lock. A handler
+ * that forks comes back in the child to whatever it interrupted: there is one thread there,
+ * which needs no lock to find out that the object is dead.
+ */
 void core_lock(struct hmm *hmm)
 {
+	undisturbed_begin();
 	self.busy++;
-	atomic_signal_fence(memory_order_seq_cst);
-	pthread_mutex_lock(&hmm->lock);
+	self.locked = !core_dead(hmm);
+	if (self.locked)
+		pthread_mutex_lock(&hmm->lock);
 }
 
 bool mutex_lock_within(pthread_mutex_t *mutex, uint32_t ms)
@@ -151,19 +168,39 @@ bool mutex_lock_within(pthread_mutex_t *mutex, uint32_t ms)
 
 bool core_lock_within(struct hmm *hmm, uint32_t ms)
 {
-	self.busy++;
-	atomic_signal_fence(memory_order_seq_cst);
-	if (mutex_lock_within(&hmm->lock, ms))
+	undisturbed_begin();
+	if (mutex_lock_within(&hmm->lock, ms)) {
+		self.busy++;
+		self.locked = true;
 		return true;
-	self.busy--;
+	}
+	undisturbed_end();
 	return false;
 }
 
 void core_unlock(struct hmm *hmm)
 {
-	pthread_mutex_unlock(&hmm->lock);
-	atomic_signal_fence(memory_order_seq_cst);
+	if (self.locked)
+		pthread_mutex_unlock(&hmm->lock);
+	self.locked = false;
 	self.busy--;
+	undisturbed_end();
+}
+
+bool core_wait_locked(struct hmm *hmm, struct event_count *events,
+		      const struct timespec *deadline)
+{
+	uint32_t count = event_count_prepare_locked(events);
+	unsigned int depth;
+	bool woken;
+
+	core_assert_locked(hmm);
+	core_unlock(hmm);
+	depth = undisturbed_pause();
+	woken = event_count_wait(events, count, deadline);
+	undisturbed_resume(depth);
+	core_lock(hmm);
+	return woken;
 }
 
 void core_assert_locked(const struct hmm *hmm)

@@ -7,8 +7,8 @@
  * There is one struct as a process, in static memory (process.c). Locks: as.lock guards the
  * set of watched intervals together with what the kernel has registered, so that the two
  * are changed as one; maps.lock guards a buffer. Both are leaves: nothing else is locked,
- * and the core is not called, while one is held. Whoever holds one is "busy": a signal
- * handler that interrupts it must not ask for it (as_busy).
+ * and the core is not called, while one is held. Whoever holds one is not disturbed by
+ * signals (util/lock.h).
  *
  * What the event thread does while it has events to tell, and what is done under a lock,
  * may not malloc, free, map, unmap or use stdio (hard rules 1 and 2).
@@ -23,20 +23,21 @@
 #include <string.h>
 
 #include "core/source.h"
+#include "util/lock.h"
 
 #define HIDDEN      __attribute__((visibility("hidden")))
 #define INTERPOSED  __attribute__((visibility("default")))
 #define likely(x)   __builtin_expect(!!(x), 1)
 #define unlikely(x) __builtin_expect(!!(x), 0)
 
-/* How deep the thread is in sections that a signal handler must not enter. */
+/* How deep the thread is in sections that the handler of a fault must not enter. */
 extern HIDDEN __thread int as_busy __attribute__((tls_model("initial-exec")));
 
-/* A plain mutex whose holder is marked as busy. */
+/* A plain mutex whose holder is not disturbed (util/lock.h), and is marked as busy. */
 static inline void as_lock(pthread_mutex_t *lock)
 {
+	undisturbed_begin();
 	as_busy++;
-	atomic_signal_fence(memory_order_seq_cst);
 	pthread_mutex_lock(lock);
 }
 
@@ -46,8 +47,8 @@ bool as_lock_within(pthread_mutex_t *lock, uint32_t ms);
 static inline void as_unlock(pthread_mutex_t *lock)
 {
 	pthread_mutex_unlock(lock);
-	atomic_signal_fence(memory_order_seq_cst);
 	as_busy--;
+	undisturbed_end();
 }
 
 /* ---- maps.c: what is mapped? ----------------------------------------------------- */
@@ -250,8 +251,8 @@ struct as {
 extern HIDDEN struct as as_self;
 
 /*
- * process.c: everything here stays until as_drop(). NULL: nothing is open, or the thread is
- * inside the library (a signal handler).
+ * process.c: everything here stays until as_drop(), and the thread is not disturbed. NULL:
+ * nothing is open, or the thread holds a lock (the handler of a fault of ours).
  */
 struct hmm *as_hold(void);
 void as_drop(void);

@@ -43,10 +43,13 @@ struct reader {
 
 bool as_lock_within(pthread_mutex_t *lock, uint32_t ms)
 {
-	if (!mutex_lock_within(lock, ms))
-		return false;
-	as_busy++;
-	return true;
+	undisturbed_begin();
+	if (mutex_lock_within(lock, ms)) {
+		as_busy++;
+		return true;
+	}
+	undisturbed_end();
+	return false;
 }
 
 /* ---- read ------------------------------------------------------------------------ */

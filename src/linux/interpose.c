@@ -19,8 +19,12 @@ static bool watched(uint64_t start, uint64_t end)
 }
 
 /*
- * A signal handler may have interrupted the library with a lock held. The call is passed
- * on; if the range is registered its event tells of it.
+ * From here to interpose_end() no handler runs: one that left with siglongjmp() would leave
+ * its change under way for ever. The calls that are interposed are those that a signal does
+ * not interrupt without us, either: the kernel makes the handler wait for their end.
+ *
+ * The handler of a fault of the library's own would find a lock held: its call is passed
+ * on.
  */
 void interpose_begin_slow(struct op *op, uint64_t start, uint64_t end, enum how how)
 {

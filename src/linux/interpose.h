@@ -7,9 +7,9 @@
  *	ret = the system call
  *	interpose_end(&op);
  *
- * They are called before the library was opened, before any constructor has run, in
- * signal handlers and in children of fork: then nothing is open, or the thread is busy,
- * and the call is only passed on. They are called by the library's own drivers, too.
+ * They are called before the library was opened, before any constructor has run, and in
+ * children of fork: then nothing is open, and the call is only passed on. They are called
+ *in signal handlers, and by the library's own drivers, too.
  *
  * What the kernel says is passed on unchanged, with errno as libc sets it.
  */

@@ -290,8 +290,6 @@ int maps_init(struct maps *maps)
 void maps_fini(struct maps *maps)
 {
 	arena_free(maps->buffer, BUFFER_SIZE);
-	if (maps->fd >= 0)
-		sys_close(maps->fd);
+	sys_close_known(&maps->fd);
 	maps->buffer = NULL;
-	maps->fd = -1;
 }

@@ -298,7 +298,5 @@ int pages_init(struct pages *pages)
 
 void pages_fini(struct pages *pages)
 {
-	if (pages->fd >= 0)
-		sys_close(pages->fd);
-	pages->fd = -1;
+	sys_close_known(&pages->fd);
 }

@@ -301,8 +301,7 @@ void perf_close(struct perf *perf)
 {
 	for (unsigned int i = 0; i < perf->nr_rings; i++)
 		sys_munmap(perf->rings[i].page, page_size() + RING_SIZE);
-	for (unsigned int i = 0; i < perf->nr_fds; i++)
-		sys_close(perf->fds[i]);
 	perf->nr_rings = 0;
-	perf->nr_fds = 0;
+	while (perf->nr_fds)
+		sys_close_known(&perf->fds[--perf->nr_fds]);
 }

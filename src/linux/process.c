@@ -33,6 +33,18 @@ HIDDEN __thread int as_busy __attribute__((tls_model("initial-exec")));
 static pthread_mutex_t open_lock = PTHREAD_MUTEX_INITIALIZER;
 static struct hmm_attr opened; /* open_lock */
 
+static void open_begin(void)
+{
+	undisturbed_begin();
+	pthread_mutex_lock(&open_lock);
+}
+
+static void open_end(void)
+{
+	pthread_mutex_unlock(&open_lock);
+	undisturbed_end();
+}
+
 /* ---- threads
  * ----------------------------------------------------------------------------- */
 
@@ -131,9 +143,7 @@ static void close_parts(void)
 	maps_fini(&as_self.maps);
 	pages_fini(&as_self.pages);
 	tasks_fini(&as_self.tasks);
-	if (as_self.stop >= 0)
-		sys_close(as_self.stop);
-	as_self.stop = -1;
+	sys_close_known(&as_self.stop);
 	watch_fini(&as_self.watch);
 }
 
@@ -162,18 +172,20 @@ struct hmm *as_hold(void)
 
 	if (as_busy || core_busy())
 		return NULL;
+	undisturbed_begin();
 	atomic_fetch_add(&as_self.users, 1);
 	hmm = atomic_load(&as_self.hmm);
 	if (hmm && core_dead(hmm))
 		hmm = NULL;
 	if (!hmm)
-		atomic_fetch_sub(&as_self.users, 1);
+		as_drop();
 	return hmm;
 }
 
 void as_drop(void)
 {
 	atomic_fetch_sub(&as_self.users, 1);
+	undisturbed_end();
 }
 
 /* ---- fork
@@ -213,33 +225,19 @@ static void forget_parent(void)
 	init_locks();
 	as_self.hmm = NULL;
 	as_self.users = 0;
-	as_busy = 0;
 }
-
-/* In prepare, and to its end: what this thread holds. */
-static __thread struct hmm *forking __attribute__((tls_model("initial-exec")));
 
 /*
- * No lock is taken, the child needs none: fork goes on to wait for malloc's, whose holder
- * may wait for us (see core_fork_child). A driver may fork while hmm_close() waits for it.
+ * Nothing is held across the fork, and nobody is waited for: other handlers of the program
+ * come before and after ours in any order, and may wait for a thread that waits for us, or
+ * close the library themselves. So a close may be under way in another thread of the
+ * parent: it takes each number away before it gives the thing back (sys_close_known), and
+ * the child finds either both or neither.
  */
-static void fork_prepare(void)
-{
-	forking = as_hold();
-}
-
-static void fork_parent(void)
-{
-	if (forking)
-		as_drop();
-	forking = NULL;
-}
-
 static void fork_child(void)
 {
 	struct hmm *hmm = as_self.hmm;
 
-	forking = NULL;
 	if (hmm)
 		core_fork_child(hmm);
 	forget_parent();
@@ -249,7 +247,7 @@ static int register_fork(void)
 {
 	static bool done;
 
-	if (!done && pthread_atfork(fork_prepare, fork_parent, fork_child))
+	if (!done && pthread_atfork(NULL, NULL, fork_child))
 		return core_error(-ENOMEM, "cannot register fork handlers: out of memory");
 	done = true;
 	return 0;
@@ -359,9 +357,9 @@ int hmm_open(const struct hmm_attr *given, struct hmm **out)
 {
 	int err;
 
-	pthread_mutex_lock(&open_lock);
+	open_begin();
 	err = open_locked(given, out);
-	pthread_mutex_unlock(&open_lock);
+	open_end();
 	return err;
 }
 
@@ -397,8 +395,8 @@ void hmm_close(struct hmm *hmm)
 {
 	if (!hmm || core_dead(hmm))
 		return;
-	pthread_mutex_lock(&open_lock);
+	open_begin();
 	if (core_put(hmm))
 		close_all(hmm);
-	pthread_mutex_unlock(&open_lock);
+	open_end();
 }

@@ -28,9 +28,7 @@ int tasks_init(struct tasks *tasks)
 
 void tasks_fini(struct tasks *tasks)
 {
-	if (tasks->fd >= 0)
-		sys_close(tasks->fd);
-	tasks->fd = -1;
+	sys_close_known(&tasks->fd);
 }
 
 static int each_locked(int task_fd, int (*fn)(void *arg, const char *tid), void *arg)

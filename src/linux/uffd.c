@@ -207,6 +207,5 @@ void uffd_close(struct uffd *uffd, struct maps *maps)
 		return;
 	if (maps)
 		maps_each(maps, disarm, uffd);
-	sys_close(uffd->fd);
-	uffd->fd = -1;
+	sys_close_known(&uffd->fd);
 }

@@ -3,7 +3,10 @@
  * How is each system call made? (sys.h)
  */
 #include <fcntl.h>
+#include <limits.h>
+#include <linux/futex.h>
 #include <linux/perf_event.h>
+#include <signal.h>
 #include <sys/eventfd.h>
 #include <sys/ipc.h>
 #include <sys/mman.h>
@@ -33,6 +36,15 @@ int sys_close(int fd)
 	int ret = (int)raw1(SYS_close, fd);
 
 	return err ? err : ret;
+}
+
+void sys_close_known(int *fd)
+{
+	int known = *fd;
+
+	*(volatile int *)fd = -1;
+	if (known >= 0)
+		sys_close(known);
 }
 
 long sys_read(int fd, void *buf, size_t len)
@@ -182,4 +194,23 @@ long sys_process_vm_write(uint64_t to, const void *from, size_t len)
 int sys_gettid(void)
 {
 	return (int)raw1(SYS_gettid, 0);
+}
+
+int sys_sigmask(const uint64_t *mask, uint64_t *before)
+{
+	return (int)raw4(SYS_rt_sigprocmask, SIG_SETMASK, (long)mask, (long)before,
+			 sizeof(*mask));
+}
+
+int sys_futex_wait(_Atomic uint32_t *word, uint32_t value, const struct timespec *deadline)
+{
+	int ret = (int)raw6(SYS_futex, (long)word, FUTEX_WAIT_BITSET_PRIVATE, value,
+			    (long)deadline, 0, FUTEX_BITSET_MATCH_ANY);
+
+	return ret == -EAGAIN || ret == -EINTR ? 0 : ret;
+}
+
+void sys_futex_wake(_Atomic uint32_t *word)
+{
+	raw3(SYS_futex, (long)word, FUTEX_WAKE_PRIVATE, INT_MAX);
 }

@@ -6,13 +6,14 @@
  * failure told? 0 or a count, or -errno; errno itself is never touched. No wrapper is a
  * cancellation point.
  *
- * Each starts with debug_inject(). Those that give something back (close, munmap) do it
- * even when they are told to fail, as the kernel's do.
+ * Each starts with debug_inject(), but for those that say otherwise. Those that give
+ * something back (close, munmap) do it even when they are told to fail, as the kernel's do.
  */
 #ifndef SYS_SYS_H
 #define SYS_SYS_H
 
 #include <poll.h>
+#include <stdatomic.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/shm.h>
@@ -20,9 +21,13 @@
 #include <sys/uio.h>
 
 struct perf_event_attr;
+struct timespec;
 
 int sys_open(int dir, const char *path, int flags);
 int sys_close(int fd);
+/* The number is taken away before it is given back: a fork in between leaves the child a
+ * descriptor too many, and never another's to close. -1 is none. */
+void sys_close_known(int *fd);
 long sys_read(int fd, void *buf, size_t len);
 long sys_pread(int fd, void *buf, size_t len, uint64_t offset);
 long sys_write(int fd, const void *buf, size_t len);
@@ -48,5 +53,14 @@ long sys_process_vm_read(void *to, uint64_t from, size_t len);
 long sys_process_vm_write(uint64_t to, const void *from, size_t len);
 
 int sys_gettid(void);
+
+/*
+ * Nothing makes these fail on demand: a lock that is held stands on them. Which signals the
+ * calling thread has blocked, a bit each; @before may be NULL.
+ */
+int sys_sigmask(const uint64_t *mask, uint64_t *before);
+/* While *word is @value; the deadline is of CLOCK_MONOTONIC. May return 0 early. */
+int sys_futex_wait(_Atomic uint32_t *word, uint32_t value, const struct timespec *deadline);
+void sys_futex_wake(_Atomic uint32_t *word);
 
 #endif
