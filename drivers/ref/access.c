@@ -13,12 +13,14 @@
  * moved, at most REF_CHUNK of them (and attr.delay_ns): so a revoke waits that long. It
  * excludes nothing else, nests in nothing, and is never held across a call into libhmm:
  * that could wait for a change whose revoke waits for the gate. Signals are blocked in it:
- * a handler that unmaps mirrored memory would wait for the access that it interrupted.
+ * a handler that unmaps mirrored memory would wait for the access that it interrupted. So
+ * is cancellation: a thread that ended there would be waited for.
  */
 #include "ref.h"
 
 #include <errno.h>
 #include <linux/futex.h>
+#include <pthread.h>
 #include <signal.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
@@ -94,6 +96,8 @@ static ssize_t add(uint64_t addr, uint32_t operand)
  * than its name says. A pin of a page of a DAX file may never end (a block that xfs shares
  * between files, seen on Linux 6.12) or leave a truncation waiting for ever (one that is
  * touched meanwhile, seen on 7.3); and what is written through it msync may miss.
+ *
+ * The process is named by the calling thread: main() may have ended by pthread_exit().
  */
 static ssize_t move(uint64_t addr, size_t len, const struct ref_access *access)
 {
@@ -104,9 +108,9 @@ static ssize_t move(uint64_t addr, size_t len, const struct ref_access *access)
 	if (access->what == REF_ADD)
 		return add(addr, access->operand);
 	if (access->what == REF_READ)
-		n = process_vm_writev(getpid(), &mirrored, 1, &buffer, 1, 0);
+		n = process_vm_writev(gettid(), &mirrored, 1, &buffer, 1, 0);
 	else
-		n = process_vm_readv(getpid(), &mirrored, 1, &buffer, 1, 0);
+		n = process_vm_readv(gettid(), &mirrored, 1, &buffer, 1, 0);
 	if (n > 0)
 		return n;
 	return n == 0 || errno == EFAULT ? -EFAULT : -errno;
@@ -164,11 +168,14 @@ ssize_t ref_access_try(struct hmm_ref *ref, uint64_t addr, size_t len,
 		       const struct ref_access *access)
 {
 	sigset_t all, before;
+	int cancel;
 	ssize_t n;
 
 	sigfillset(&all);
 	pthread_sigmask(SIG_SETMASK, &all, &before);
+	pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancel);
 	n = access_gated(ref, addr, len, access);
+	pthread_setcancelstate(cancel, NULL);
 	pthread_sigmask(SIG_SETMASK, &before, NULL);
 	return n;
 }

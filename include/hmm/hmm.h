@@ -15,7 +15,9 @@
  *     are written on success only. hmm_error() has the sentence for a person.
  *   - Any thread may call any function, unless it says otherwise. "May sleep" means that
  *     it may make system calls, call the driver, or wait (with an end, see wait_ms).
- *   - Nothing here may be called from a signal handler.
+ *   - Nothing here may be called from a signal handler, nor be left by siglongjmp(). The
+ *     libc calls that the library interposes may.
+ *   - No function is a cancellation point.
  *   - In the child of a fork every call on an object of the parent's returns -ECHILD
  *     (or does nothing); the child may hmm_open() a mirror of its own.
  */
@@ -153,9 +155,10 @@ HMM_API int hmm_mirror_create(struct hmm_device *device, const struct hmm_mirror
  * hmm_mirror_destroy - end a mirror; NULL is allowed
  *
  * Every translation is revoked; those still held must be put first: the call waits for
- * them, at most wait_ms, then returns -EBUSY with the mirror closed to new translations
- * but not freed (call it again). On 0 nothing is pinned or registered any more.
- * May sleep.
+ * them, for calls that are making one, and for a release of the driver's, at most wait_ms,
+ * then returns -EBUSY with the mirror closed to new translations but not freed (call it
+ * again; hmm_error() says what it waited for). On 0 nothing is pinned or registered any
+ * more. A hmm_translate() that was under way gets -ESHUTDOWN. May sleep.
  */
 HMM_API int hmm_mirror_destroy(struct hmm_mirror *mirror);
 
@@ -269,7 +272,9 @@ HMM_API int hmm_range_begin(struct hmm_range *range);
  * hmm_range_retry - has the range changed since hmm_range_begin()?
  *
  * True: what was read is not erased, but it is of the past; begin again. A change
- * elsewhere does not count, unless more than 4,096 changes came since. Never sleeps.
+ * elsewhere does not count, unless more than 4,096 changes came since. While the event of a
+ * change, of any range, is being handled it waits until that has been told: as long as a
+ * driver's revoke takes, wait_ms at most.
  */
 HMM_API bool hmm_range_retry(const struct hmm_range *range);
 

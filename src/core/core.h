@@ -126,11 +126,12 @@ struct closed {
 
 /* ---- the process ------------------------------------------------------------------ */
 
-#define STRIPES   64   /* threads with reference counts of their own; the last is shared */
-#define MIRRORS   1024 /* at a time */
-#define CHANGES   4096 /* remembered */
-#define CLASS_MAX 48
-#define NO_SLOT   0u
+#define STRIPES      64 /* threads with reference counts of their own; the last is shared */
+#define MIRRORS      1024 /* at a time */
+#define GONE_MIRRORS 64   /* kept for calls that were under way when they were destroyed */
+#define CHANGES      4096 /* remembered */
+#define CLASS_MAX    48
+#define NO_SLOT      0u
 
 struct logged {
 	_Atomic uint64_t start, end;
@@ -193,6 +194,8 @@ struct hmm {
 	uint64_t closed_wait;
 
 	struct hmm_mirror *mirrors[MIRRORS];
+	struct hmm_mirror *gone[GONE_MIRRORS]; /* destroyed, the oldest at gone_next */
+	uint32_t gone_next;
 	struct hmm_stats past; /* of the mirrors that were destroyed */
 	_Atomic uint32_t refs;
 
@@ -224,7 +227,8 @@ struct hmm_mirror {
 	uint32_t max_translations, modes;
 
 	uint32_t class_count[CLASS_MAX];
-	uint32_t live; /* slots that name this mirror, in any state */
+	uint32_t live;  /* slots that name this mirror, in any state */
+	uint32_t users; /* threads that are making a translation of it */
 	bool closing;
 	uint64_t bounce_bytes;  /* of all bounce buffers */
 	struct bounce *bounces; /* those not in use */

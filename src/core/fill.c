@@ -20,7 +20,8 @@
 #define CLOCK_MISSES 1024 /* misses between two ticks of the eviction clock */
 #define RELEASE_MS   10   /* to wait for one that another thread is releasing */
 #define EVICT_TRIES  64   /* times that a driver may say "no room" for one mapping */
-#define EVICT_SLOTS  16   /* taken at a time: the driver's table is full */
+#define MARK_TRIES   16
+#define EVICT_SLOTS  16 /* taken at a time: the driver's table is full */
 
 struct attempt {
 	struct request *request;
@@ -34,6 +35,7 @@ struct attempt {
 	bool closed;                   /* rule 4: not to be pinned now */
 	bool passed_over;              /* a better mode was not taken, for now */
 	bool waiting;                  /* and only because of closed */
+	unsigned int unmarked;         /* times that the pages could not be made dirty */
 	const char *why;               /* the last reason for passing over a mode */
 	struct hmm_mapping map;
 };
@@ -106,8 +108,9 @@ static int look(struct attempt *a)
 	if (err == -EBUSY)
 		return core_error(
 			err,
-			"a mapping in [%#llx, %#llx) is watched by another "
-			"userfaultfd: unregister it there, or keep it off the device",
+			"a mapping in [%#llx, %#llx) is watched by another userfaultfd, of "
+			"the program or of a second copy of libhmm in it (dlmopen): "
+			"unregister it there, or keep it off the device",
 			(unsigned long long)r->start, (unsigned long long)r->stop);
 	if (err && err != -EOPNOTSUPP)
 		return core_error(
@@ -255,6 +258,11 @@ static bool mode_possible(struct attempt *a, enum hmm_mode mode)
 		a->why = "the device lets go of pages late, so max_pinned would not hold";
 		return false;
 	}
+	if (mode == HMM_MODE_PIN && a->unmarked >= MARK_TRIES) {
+		a->why =
+			"its pages cannot be marked as written: the kernel might drop them";
+		return false;
+	}
 	if (mode == HMM_MODE_PIN && a->closed) {
 		a->why = "a removal of its pages is not over yet";
 		a->passed_over = a->waiting = true;
@@ -384,13 +392,31 @@ static uint32_t get_slot_locked(struct hmm_mirror *mirror)
 	return slot_alloc_locked(mirror->hmm);
 }
 
+/* From begin() to here hmm_mirror_destroy() waits for us. */
+static void leave_locked(struct hmm_mirror *mirror)
+{
+	mirror->users--;
+	if (mirror->closing)
+		event_count_wake_locked(&mirror->hmm->idle);
+}
+
+static void leave(struct hmm_mirror *mirror)
+{
+	core_lock(mirror->hmm);
+	leave_locked(mirror);
+	core_unlock(mirror->hmm);
+}
+
 static uint32_t publish_flags(const struct attempt *a)
 {
 	if (a->map.mode == HMM_MODE_STAGE)
 		return SLOT_ONCE | SLOT_STAGE;
-	/* Passed over for now only, or nobody would tell of a change: ask again the next
-	 * time. */
-	return a->passed_over || !a->watched ? SLOT_ONCE : 0;
+	/* Passed over for now only, or nobody would tell of a change, or the page is more
+	 * than the mirror's interval has of it: ask again the next time. */
+	return a->passed_over || !a->watched || a->start < a->request->mirror->start ||
+			       a->end > a->request->mirror->end
+		       ? SLOT_ONCE
+		       : 0;
 }
 
 /* 1: published; 0: the range changed, begin again; -ENOSPC: no slot. */
@@ -420,12 +446,13 @@ static int publish(struct attempt *a, struct hmm_translation *out)
 		if (!(mirror->stats.misses % CLOCK_MISSES))
 			atomic_fetch_add_explicit(&hmm->clock, 1, memory_order_relaxed);
 		ret = 1;
+		leave_locked(mirror);
 	}
 	core_unlock(hmm);
 	return ret;
 }
 
-/* 1: it was there by now; 0: go on. Drops the lock on return. */
+/* 1: it was there by now; 0: go on, as a user of the mirror. Drops the lock on return. */
 static int begin(struct attempt *a, struct hmm_translation *out)
 {
 	struct request *r = a->request;
@@ -438,6 +465,7 @@ static int begin(struct attempt *a, struct hmm_translation *out)
 		ret = -ESHUTDOWN;
 	if (!ret && hit(r->mirror, r->ptr, r->end, r->access, out))
 		ret = 1;
+	r->mirror->users += !ret;
 	a->since = atomic_load_explicit(&hmm->log_head, memory_order_relaxed);
 	a->closed = closed_overlaps_locked(hmm, r->start, r->stop);
 	core_unlock(hmm);
@@ -492,14 +520,30 @@ static void wait_a_little(struct hmm *hmm)
 	core_unlock(hmm);
 }
 
-static int attempt(struct attempt *a, struct hmm_translation *out)
+/*
+ * What a device writes through a pin the kernel does not see: a page that it holds for
+ * clean when the pin goes (after MADV_FREE, or read from swap) is thrown away. So it is
+ * made dirty once it is pinned, and stays so: pinned pages are not written back. A discard
+ * from here on is a change, which publish() finds. A failure is mostly a change, too, with
+ * its news on the way: false, begin again.
+ */
+static bool mark_written(struct attempt *a)
 {
 	struct hmm *hmm = a->request->mirror->hmm;
-	int ret = begin(a, out);
+	int err;
 
-	if (ret)
-		return ret == -ETIMEDOUT ? 0 : ret;
-	ret = look(a);
+	if (a->map.mode != HMM_MODE_PIN || !(a->map.access & HMM_WRITE))
+		return true;
+	err = hmm->ops->populate(hmm->source, a->start, a->end, true);
+	a->unmarked = err == -EHWPOISON ? MARK_TRIES : a->unmarked + !!err;
+	return !err;
+}
+
+static int make(struct attempt *a, struct hmm_translation *out)
+{
+	struct hmm *hmm = a->request->mirror->hmm;
+	int ret = look(a);
+
 	if (!ret)
 		ret = map_best(a);
 	if (ret == -EAGAIN) {
@@ -514,10 +558,22 @@ static int attempt(struct attempt *a, struct hmm_translation *out)
 		core_unlock(hmm);
 		return changed && ret != -ENOMEM ? 0 : ret;
 	}
-	ret = publish(a, out);
+	ret = mark_written(a) ? publish(a, out) : 0;
 	if (ret != 1)
 		unmap(a);
 	return ret == -ENOSPC ? no_slot(a) : ret;
+}
+
+static int attempt(struct attempt *a, struct hmm_translation *out)
+{
+	int ret = begin(a, out);
+
+	if (ret)
+		return ret == -ETIMEDOUT ? 0 : ret;
+	ret = make(a, out);
+	if (ret != 1)
+		leave(a->request->mirror);
+	return ret;
 }
 
 /*

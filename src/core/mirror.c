@@ -52,6 +52,8 @@ static void take_attr(struct hmm_mirror *mirror, const struct hmm_mirror_attr *a
 			: hmm->max_slots - 1;
 	mirror->modes = attr->modes ? attr->modes : (1u << HMM_MODES) - 1;
 	mirror->granule = attr->granule ? attr->granule : page_size();
+	if (mirror->granule >> hmm->page_shift > PAGES_MAX)
+		mirror->granule = (uint64_t)PAGES_MAX << hmm->page_shift;
 }
 
 static int enter_locked(struct hmm_mirror *mirror)
@@ -106,13 +108,33 @@ int hmm_mirror_create(struct hmm_device *device, const struct hmm_mirror_attr *a
 	return 0;
 }
 
-/* Revoke all of it, and wait until nobody holds any of it. */
+static int in_use(const struct hmm *hmm, uint32_t live, uint32_t releasing)
+{
+	if (releasing)
+		return core_error(-EBUSY,
+				  "the driver's release has not returned for %u ms "
+				  "(wait_ms): does it wait for a lock that the caller of "
+				  "this holds? Nothing was freed, try again without it",
+				  hmm->wait_ms);
+	if (live)
+		return core_error(
+			-EBUSY,
+			"%u translations are still held after %u ms (wait_ms): put "
+			"them when their operations are complete, then try again",
+			live, hmm->wait_ms);
+	return core_error(-EBUSY,
+			  "a thread has been making a translation for %u ms (wait_ms): try "
+			  "again when its call has returned",
+			  hmm->wait_ms);
+}
+
+/* Revoke all of it, and wait until nobody holds any of it, or makes more. */
 int mirror_close(struct hmm_mirror *mirror)
 {
 	struct hmm *hmm = mirror->hmm;
 	struct timespec deadline;
 	bool in_time = true;
-	uint32_t live;
+	uint32_t live, users, releasing;
 
 	deadline_in(&deadline, hmm->wait_ms);
 	core_lock(hmm);
@@ -120,7 +142,7 @@ int mirror_close(struct hmm_mirror *mirror)
 	for (uint32_t n = 1; n <= hmm->slots_high && mirror->stats.translations; n++)
 		if (hmm->slots[n].state & SLOT_VALID && hmm->slots[n].mirror == mirror->id)
 			slot_revoke_locked(hmm, n);
-	while (mirror->live && in_time && !core_dead(hmm)) {
+	while ((mirror->live || mirror->users) && in_time && !core_dead(hmm)) {
 		if (hmm->queued) {
 			core_unlock(hmm);
 			release_run(hmm);
@@ -130,15 +152,13 @@ int mirror_close(struct hmm_mirror *mirror)
 		in_time = core_wait_locked(hmm, &hmm->idle, &deadline);
 	}
 	live = mirror->live;
+	users = mirror->users;
+	releasing = hmm->releasing;
 	core_unlock(hmm);
 	if (core_dead(hmm))
 		return 0; /* a handler forked, and this is the child */
-	if (live)
-		return core_error(
-			-EBUSY,
-			"%u translations are still held after %u ms (wait_ms): put "
-			"them when their operations are complete, then try again",
-			live, hmm->wait_ms);
+	if (live || users)
+		return in_use(hmm, live, releasing);
 	stage_fini(mirror);
 	return 0;
 }
@@ -158,8 +178,23 @@ static void add_stats(struct hmm_stats *sum, const struct hmm_stats *one)
 		sum->by_mode[i] += one->by_mode[i];
 }
 
+/*
+ * A call that was under way may still look at it: it finds no translation there, and then
+ * that it is closing. The memory goes when so many more were destroyed.
+ */
+static struct hmm_mirror *keep_locked(struct hmm_mirror *mirror)
+{
+	struct hmm *hmm = mirror->hmm;
+	struct hmm_mirror *oldest = hmm->gone[hmm->gone_next];
+
+	hmm->gone[hmm->gone_next] = mirror;
+	hmm->gone_next = (hmm->gone_next + 1) % GONE_MIRRORS;
+	return oldest;
+}
+
 int hmm_mirror_destroy(struct hmm_mirror *mirror)
 {
+	struct hmm_mirror *oldest;
 	int cancel, err;
 
 	if (!mirror || core_dead(mirror->hmm))
@@ -173,8 +208,9 @@ int hmm_mirror_destroy(struct hmm_mirror *mirror)
 	add_stats(&mirror->hmm->past, &mirror->stats);
 	mirror->hmm->mirrors[mirror->id] = NULL;
 	mirror->device->mirror = NULL;
+	oldest = keep_locked(mirror);
 	core_unlock(mirror->hmm);
-	free(mirror);
+	free(oldest);
 	return 0;
 }
 

@@ -68,6 +68,7 @@ struct as_mapping {
 	char name[64]; /* as in /proc/self/maps, cut */
 };
 
+int proc_open(const char *self, const char *thread_self);
 int maps_init(struct maps *maps);
 void maps_fini(struct maps *maps);
 /* The mapping that contains addr: -ENOENT a hole. */

@@ -55,6 +55,28 @@ static int query(struct maps *maps, uint64_t addr, uint64_t flags, struct as_map
 	return 0;
 }
 
+/* ---- the file ------------------------------------------------------------------------ */
+
+/*
+ * Once main() has ended by pthread_exit(), /proc/self tells of no memory, though it can
+ * still be opened: the files of the calling thread do.
+ */
+int proc_open(const char *self, const char *thread_self)
+{
+	int fd = sys_open(AT_FDCWD, "/proc/self/maps", O_RDONLY);
+	char first;
+	bool tells = fd >= 0 && sys_read(fd, &first, 1) > 0;
+
+	if (fd >= 0)
+		sys_close(fd);
+	return sys_open(AT_FDCWD, tells ? self : thread_self, O_RDONLY);
+}
+
+static int open_maps(void)
+{
+	return proc_open("/proc/self/maps", "/proc/thread-self/maps");
+}
+
 /* ---- the text -------------------------------------------------------------------- */
 
 static const char *read_number(const char *at, unsigned int base, uint64_t *out)
@@ -108,6 +130,19 @@ static bool parse_line(const char *at, struct as_mapping *out)
 	return true;
 }
 
+static long read_text_locked(struct maps *maps, size_t kept, uint64_t offset)
+{
+	size_t room = BUFFER_SIZE - 1 - kept;
+	long got = sys_pread(maps->fd, maps->buffer + kept, room, offset);
+
+	/* The thread that opened it has gone, and main() too. */
+	if (got != -ESRCH || offset)
+		return got;
+	sys_close_known(&maps->fd);
+	maps->fd = open_maps();
+	return maps->fd < 0 ? maps->fd : sys_pread(maps->fd, maps->buffer, room, 0);
+}
+
 /*
  * Each line is shown to @visit until it returns true: 0, else -ENOENT. The kernel hands out
  * whole lines only; lines that come twice because mappings change while we read do no harm.
@@ -121,8 +156,7 @@ static int walk_text_locked(struct maps *maps,
 	size_t kept = 0;
 
 	for (;;) {
-		long got = sys_pread(maps->fd, maps->buffer + kept, BUFFER_SIZE - 1 - kept,
-				     offset);
+		long got = read_text_locked(maps, kept, offset);
 		char *line = maps->buffer, *newline;
 
 		if (got <= 0)
@@ -276,7 +310,7 @@ int maps_init(struct maps *maps)
 	int err;
 
 	*maps = (struct maps){.fd = -1, .lock = PTHREAD_MUTEX_INITIALIZER};
-	maps->fd = sys_open(AT_FDCWD, "/proc/self/maps", O_RDONLY);
+	maps->fd = open_maps();
 	if (maps->fd < 0)
 		return maps->fd;
 	maps->query = query(maps, (uintptr_t)maps_init, 0, &mapping) == 0;

@@ -288,7 +288,7 @@ int pages_init(struct pages *pages)
 
 	*pages = (struct pages){.fd = -1};
 	pages->pmd = pmd_size();
-	pages->fd = sys_open(AT_FDCWD, "/proc/self/pagemap", O_RDONLY);
+	pages->fd = proc_open("/proc/self/pagemap", "/proc/thread-self/pagemap");
 	if (pages->fd < 0)
 		return pages->fd;
 	/* An empty range: only whether the request is known. */

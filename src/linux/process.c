@@ -8,6 +8,7 @@
  */
 #include <errno.h>
 #include <linux/membarrier.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <time.h>
@@ -54,7 +55,34 @@ static void *worker_thread(void *hmm)
 	return NULL;
 }
 
-/* No signal is ever handled in a thread of ours. */
+/* As an ordinary thread, whatever the thread is that opens the library. */
+static int create_ordinary(pthread_t *thread, void *(*body)(void *), void *arg)
+{
+	const struct sched_param none = {0};
+	pthread_attr_t attr;
+	cpu_set_t all;
+	int err = pthread_attr_init(&attr);
+
+	if (err)
+		return err;
+	pthread_attr_setinheritsched(&attr, PTHREAD_EXPLICIT_SCHED);
+	pthread_attr_setschedpolicy(&attr, SCHED_OTHER);
+	pthread_attr_setschedparam(&attr, &none);
+	err = pthread_create(thread, &attr, body, arg);
+	pthread_attr_destroy(&attr);
+	if (err)
+		return err;
+	/* Those that the process may use: the kernel leaves out the others. */
+	memset(&all, 0xff, sizeof(all));
+	pthread_setaffinity_np(*thread, sizeof(all), &all);
+	return 0;
+}
+
+/*
+ * No signal is ever handled in a thread of ours, and none inherits the scheduling of the
+ * thread that opens the library: one that polls on a processor of its own, with real-time
+ * priority, would keep ours from running, and whoever changes memory waits for it.
+ */
 static int start_thread(pthread_t *thread, const char *name, void *(*body)(void *),
 			void *arg)
 {
@@ -63,7 +91,7 @@ static int start_thread(pthread_t *thread, const char *name, void *(*body)(void 
 
 	sigfillset(&all);
 	pthread_sigmask(SIG_SETMASK, &all, &before);
-	err = pthread_create(thread, NULL, body, arg);
+	err = create_ordinary(thread, body, arg);
 	pthread_sigmask(SIG_SETMASK, &before, NULL);
 	if (err)
 		return core_error(-err, "cannot start a thread: raise RLIMIT_NPROC or the "

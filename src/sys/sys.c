@@ -173,13 +173,17 @@ int sys_membarrier(int command)
  * than its name says. A pin of a page of a DAX file may never end (a block that xfs shares
  * between files, seen on Linux 6.12) or leave a truncation waiting for ever (one that is
  * touched meanwhile, seen on 7.3); and what is written through it msync may miss.
+ *
+ * The process is named by the thread that asks: the one that the process's own number names
+ * has no memory any more once main() has ended by pthread_exit().
  */
 long sys_process_vm_read(void *to, uint64_t from, size_t len)
 {
 	struct iovec ours = {to, len}, theirs = {(void *)(uintptr_t)from, len};
 
 	INJECT("process_vm_writev");
-	return raw6(SYS_process_vm_writev, getpid(), (long)&theirs, 1, (long)&ours, 1, 0);
+	return raw6(SYS_process_vm_writev, sys_gettid(), (long)&theirs, 1, (long)&ours, 1,
+		    0);
 }
 
 long sys_process_vm_write(uint64_t to, const void *from, size_t len)
@@ -188,7 +192,8 @@ long sys_process_vm_write(uint64_t to, const void *from, size_t len)
 		     theirs = {(void *)(uintptr_t)to, len};
 
 	INJECT("process_vm_readv");
-	return raw6(SYS_process_vm_readv, getpid(), (long)&theirs, 1, (long)&ours, 1, 0);
+	return raw6(SYS_process_vm_readv, sys_gettid(), (long)&theirs, 1, (long)&ours, 1,
+		    0);
 }
 
 int sys_gettid(void)
