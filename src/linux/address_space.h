@@ -117,8 +117,9 @@ struct watch {
 /* Read without a lock by every interposed call; zero in a child, and while nothing is
  * open. */
 struct watch_live {
-	_Atomic bool open;  /* a struct hmm is there and uses interposed calls */
-	_Atomic bool files; /* something watched can be truncated */
+	_Atomic bool open;      /* a struct hmm is there and uses interposed calls */
+	_Atomic bool files;     /* something watched can be truncated */
+	_Atomic bool unwatched; /* a device may have memory that is not watched */
 	_Atomic uint64_t granules[];
 };
 extern HIDDEN struct watch_live *watch_live; /* NULL before the first hmm_open() */

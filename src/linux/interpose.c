@@ -43,8 +43,30 @@ void interpose_begin_slow(struct op *op, uint64_t start, uint64_t end, enum how 
 	op->hmm = hmm;
 }
 
+/*
+ * The call is over, and nobody was told. Whoever looks at the mapping from now on finds it
+ * as it is; who looked before has made the range watched first. Pairs with the fence in
+ * as_arm(): the range watched, then the mapping read | the mapping changed, then this read.
+ */
+static void look_again(struct op *op)
+{
+	uint64_t start = op->change.start, end = op->change.end;
+
+	op->hmm = NULL;
+	atomic_thread_fence(memory_order_seq_cst);
+	if (!interpose_mirrored(start, end, op->how))
+		return;
+	interpose_begin_slow(op, start, end, op->how);
+	if (op->hmm)
+		interpose_end_slow(op);
+}
+
 void interpose_end_slow(struct op *op)
 {
+	if (op->hmm == OP_LOOK_AGAIN) {
+		look_again(op);
+		return;
+	}
 	change_end(op->hmm, &op->change);
 	as_drop();
 }

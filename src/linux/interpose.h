@@ -42,14 +42,18 @@
 enum how {
 	UNMAPS,   /* events would tell: only what is watched, which is disarmed */
 	DISCARDS, /* the same, and the range stays mapped, or may */
-	REPLACES, /* no event would tell: always; and disarmed */
-	ALTERS    /* no event would tell: always */
+	REPLACES, /* no event would tell: also told afterwards; and disarmed */
+	ALTERS    /* no event would tell: also told afterwards */
 };
 
 struct op {
 	struct hmm *hmm; /* NULL: passed on only */
 	struct change change;
+	enum how how;
 };
+
+/* op.hmm: nothing was mirrored there when the call began, and no event would tell. */
+#define OP_LOOK_AGAIN ((struct hmm *)1)
 
 /* The library's own munmap, under a name that nobody else has. */
 int interpose_munmap(void *addr, size_t len);
@@ -64,20 +68,37 @@ static inline uint64_t page_up(uint64_t addr)
 	return (addr + mask) & ~mask;
 }
 
-/* Fast where nothing is open, or nothing is watched: one or two loads. */
-static inline void interpose_begin(struct op *op, uint64_t start, uint64_t end,
-				   enum how how)
+/* May a device have something of the range? No lock. */
+static inline bool interpose_mirrored(uint64_t start, uint64_t end, enum how how)
 {
 	const struct watch_live *live = __atomic_load_n(&watch_live, __ATOMIC_ACQUIRE);
 
-	op->hmm = NULL;
 	if (!live || !atomic_load_explicit(&live->open, memory_order_relaxed))
-		return;
+		return false;
+	return watch_maybe(live, start, end) ||
+	       (how > DISCARDS &&
+		atomic_load_explicit(&live->unwatched, memory_order_relaxed));
+}
+
+/*
+ * Fast where nothing is open, or nothing is watched: a few loads. A device may come to have
+ * something between the look and the call, with the permissions from before it. Of what an
+ * event tells, it is told then; for the rest interpose_end() looks again.
+ */
+static inline void interpose_begin(struct op *op, uint64_t start, uint64_t end,
+				   enum how how)
+{
+	op->hmm = NULL;
 	if (start >= end || start % MIN_PAGE) /* the kernel refuses it, or does nothing */
 		return;
-	if (how <= DISCARDS && !watch_maybe(live, start, end))
-		return;
-	interpose_begin_slow(op, start, end, how);
+	if (interpose_mirrored(start, end, how)) {
+		interpose_begin_slow(op, start, end, how);
+	} else if (how > DISCARDS) {
+		op->change.start = start;
+		op->change.end = end;
+		op->how = how;
+		op->hmm = OP_LOOK_AGAIN;
+	}
 }
 
 static inline void interpose_end(struct op *op)

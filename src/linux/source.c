@@ -120,7 +120,7 @@ static bool watchable(const struct as *as, const struct as_mapping *mapping)
 	return !mapping_unpinnable(mapping) || (as->uffd.any && mapping->ino);
 }
 
-int as_arm(struct as *as, uint64_t start, uint64_t end)
+static int arm_all(struct as *as, uint64_t start, uint64_t end)
 {
 	struct as_mapping mapping;
 	int tries = ARM_TRIES;
@@ -144,6 +144,17 @@ int as_arm(struct as *as, uint64_t start, uint64_t end)
 		start = mapping.end;
 	}
 	return 0;
+}
+
+int as_arm(struct as *as, uint64_t start, uint64_t end)
+{
+	int err = arm_all(as, start, end);
+
+	if (err == -EOPNOTSUPP)
+		as->watch.live->unwatched = true;
+	/* The mapping is looked at after this: see look_again() in interpose.c. */
+	atomic_thread_fence(memory_order_seq_cst);
+	return err;
 }
 
 /*
@@ -209,6 +220,8 @@ static int find(void *source, uint64_t addr, struct source_mapping *out)
 		.why = mapping_unpinnable(&mapping),
 	};
 	out->pinnable = !out->why;
+	if (out->special)
+		as->watch.live->unwatched = true; /* not armed by who looks at a range */
 	memcpy(out->name, mapping.name, sizeof(out->name));
 	return 0;
 }
