@@ -38,6 +38,9 @@ void log_change_locked(struct hmm *hmm, uint64_t start, uint64_t end)
 	struct logged *entry = &hmm->log[head % CHANGES];
 
 	core_assert_locked(hmm);
+	/* The head of before, then this entry: who reads an entry that is written over
+	 * finds the head moved. Pairs with the loads in log_overlaps(). */
+	atomic_thread_fence(memory_order_release);
 	atomic_store_explicit(&entry->start, start, memory_order_relaxed);
 	atomic_store_explicit(&entry->end, end, memory_order_relaxed);
 	/* Pairs with the acquire in log_overlaps(). */

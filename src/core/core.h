@@ -329,8 +329,10 @@ static inline bool change_poll_moved(const struct hmm *hmm)
 	uint32_t n = atomic_load_explicit(&hmm->nr_poll, memory_order_acquire);
 
 	for (uint32_t i = 0; i < n; i++)
+		/* The second acquire: who finds them equal goes on to find the slots as the
+		 * drain left them (change_drain_locked). */
 		if (__atomic_load_n(hmm->poll[i].word, __ATOMIC_ACQUIRE) !=
-		    atomic_load_explicit(&hmm->poll[i].seen, memory_order_relaxed))
+		    atomic_load_explicit(&hmm->poll[i].seen, memory_order_acquire))
 			return true;
 	return false;
 }

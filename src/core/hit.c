@@ -11,6 +11,27 @@
  *
  * A count on a slot that turns out to be another's, or free, is taken back: it delays a
  * release at most.
+ *
+ * The orders, for processors that reorder loads and stores (docs/model/weak.pml has each,
+ * and finds the fault where one is left out):
+ *
+ *   event    odd number, read of the event | the call returns, number, state. The kernel
+ *            orders the first pair. The number is loaded with acquire, and made even with
+ *            release after the revocations: who finds it even and moved finds them.
+ *   record   the kernel writes the record, moves the head, returns | head, seen, state. The
+ *            drain revokes, then stores seen with release: who loads an equal seen, with
+ *            acquire, finds that.
+ *   call     an interposed call revokes before it begins: whoever acts after its return was
+ *            told of that by the program's own means, which order the stores before it.
+ *   release  state (revoked), barrier, counts | count, state. Of a store and a later load
+ *            each thread passes the barrier before, between or after: it finds the slot
+ *            revoked, or its count is found.
+ *   put      the same pair with the count taken back: either the releaser finds it, or the
+ *            holder finds SLOT_QUEUED or SLOT_HELD and brings the slot back.
+ *   reuse    the fields, then state with release | state with acquire, the fields. Nobody
+ *            fills a slot again while a count on it may be found.
+ *   log      the head, fence, entry, head with release | head, entry, head, all but the
+ * last with acquire: an entry that was written over is never taken for its predecessor.
  */
 #include <errno.h>
 
