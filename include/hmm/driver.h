@@ -60,7 +60,11 @@ struct hmm_driver_ops {
 	 */
 	void (*commit)(struct hmm_device *device, struct hmm_mapping *mapping);
 
-	/* On return no new operation of the device uses the mapping. Follows commit. */
+	/*
+	 * On return no new operation of the device uses the mapping. Follows commit. It
+	 * may run in the thread that reads events, which has a table of descriptors for
+	 * itself: no descriptor of the process's can be used in it.
+	 */
 	void (*revoke)(struct hmm_device *device, struct hmm_mapping *mapping);
 
 	/*

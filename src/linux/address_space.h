@@ -17,6 +17,7 @@
 #define AS_AS_H
 
 #include <pthread.h>
+#include <semaphore.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -24,6 +25,7 @@
 
 #include "core/source.h"
 #include "util/lock.h"
+#include "util/own.h"
 
 #define HIDDEN      __attribute__((visibility("hidden")))
 #define INTERPOSED  __attribute__((visibility("default")))
@@ -54,7 +56,7 @@ static inline void as_unlock(pthread_mutex_t *lock)
 /* ---- maps.c: what is mapped? ----------------------------------------------------- */
 
 struct maps {
-	int fd;
+	struct own_file file;
 	bool query; /* the kernel answers PROCMAP_QUERY */
 	pthread_mutex_t lock;
 	char *buffer; /* lock: text of /proc/self/maps */
@@ -68,7 +70,6 @@ struct as_mapping {
 	char name[64]; /* as in /proc/self/maps, cut */
 };
 
-int proc_open(const char *self, const char *thread_self);
 int maps_init(struct maps *maps);
 void maps_fini(struct maps *maps);
 /* The mapping that contains addr: -ENOENT a hole. */
@@ -89,7 +90,7 @@ const char *mapping_unpinnable(const struct as_mapping *mapping);
 /* ---- pages.c: which pages are there? ------------------------------------------------ */
 
 struct pages {
-	int fd;
+	struct own_file file;
 	bool scan;    /* the kernel answers PAGEMAP_SCAN */
 	uint64_t pmd; /* the size of a huge page */
 };
@@ -166,14 +167,19 @@ static inline bool watch_maybe(const struct watch_live *live, uint64_t start, ui
 /* ---- uffd.c: events ------------------------------------------------------------------ */
 
 struct uffd {
-	int fd;
+	int own;     /* a handle of util/own.h */
+	bool closed; /* as.lock: the event thread is at its end */
 	uint64_t features;
 	bool any;  /* any kind of mapping can be watched */
 	bool none; /* no mapping can be watched, on this processor */
 };
 
 int uffd_open(struct uffd *uffd, const char **why);
-void uffd_close(struct uffd *uffd, struct maps *maps);
+void uffd_close(struct uffd *uffd);
+/* Its number, for one use: -EBADF when the program closed it. */
+int uffd_fd(const struct uffd *uffd);
+/* Every mapping, by that number: nothing raises an event any more. */
+void uffd_disarm_all(int fd, struct maps *maps);
 int uffd_register(struct uffd *uffd, uint64_t start, uint64_t end);
 int uffd_registered(struct uffd *uffd, uint64_t start, uint64_t end);
 int uffd_unregister(struct uffd *uffd, uint64_t start, uint64_t end);
@@ -185,7 +191,7 @@ void uffd_unregister_going(struct uffd *uffd, uint64_t start, uint64_t end);
  */
 
 struct tasks {
-	int fd;               /* /proc/self/task */
+	struct own_file file; /* /proc/self/task */
 	pthread_mutex_t lock; /* its position */
 };
 
@@ -203,11 +209,9 @@ long tasks_read(struct tasks *tasks, const char *tid, const char *name, char *te
 
 struct perf_ring {
 	struct perf_event_mmap_page *page;
-	int fd;        /* the event that owns the ring; in fds too */
+	int fd;        /* of the event that owns the ring, in the event thread's table */
 	uint64_t tail; /* mirror lock: read up to here */
 };
-
-#define PERF_FDS 512
 
 struct as;
 struct perf {
@@ -215,11 +219,17 @@ struct perf {
 	bool off;        /* nobody wanted it */
 	struct perf_ring rings[CORE_POLL_WORDS];
 	unsigned int nr_rings;
-	int fds[PERF_FDS]; /* an event a thread and CPU */
-	unsigned int nr_fds;
+	size_t size; /* bytes of data in each ring */
 };
 
+/*
+ * The calling thread is the events' owner, and has a table of descriptors for itself: they
+ * last as long as it does, or until it closes them: on failure too.
+ */
 int perf_open(struct perf *perf, struct tasks *tasks);
+/* Could it be had? Asked with one thread's events, which are closed again. */
+int perf_try(struct perf *perf);
+/* The rings; their events go with their owner. */
 void perf_close(struct perf *perf);
 /* From now on the core is told, by the words that it polls. */
 int perf_poll(struct perf *perf, struct hmm *hmm);
@@ -244,7 +254,10 @@ struct as {
 	struct watch watch;
 	struct perf perf;
 	struct tasks tasks;
-	int stop; /* eventfd: the event thread ends */
+	void *wake;        /* a page that is watched: unmapping it wakes the event thread */
+	_Atomic bool stop; /* the event thread ends */
+	sem_t ready;       /* posted by the event thread when it has begun */
+	bool want_perf;
 	pthread_t event_thread, worker;
 	struct hmm *_Atomic hmm;
 	_Atomic uint32_t users; /* of hmm and all that is here, by as_hold() */

@@ -13,7 +13,10 @@
  * unmark.
  */
 #include <errno.h>
+#include <linux/close_range.h>
 #include <linux/userfaultfd.h>
+#include <sys/ioctl.h>
+#include <time.h>
 
 #include "linux/address_space.h"
 #include "sys/sys.h"
@@ -23,6 +26,8 @@
 #define BATCH       16u
 #define QUEUE       256u /* a power of 2 */
 #define PATIENCE_MS 2
+#define ASK_MS      100 /* whether to stop, or whether the descriptor is still there */
+#define NUMBERS     1048576
 
 /* What there is to do about a range. Together and with a wider range they say too much,
  * which costs time and is never wrong. */
@@ -37,6 +42,10 @@ struct told {
 
 struct reader {
 	struct as *as;
+	int fd;        /* the userfaultfd: its number in the table below */
+	bool apart;    /* the thread has a table of descriptors for itself */
+	bool over;     /* it is to end: the last event that it must read was read */
+	uint64_t wake; /* where the page is that is unmapped to say so; 0: none */
 	unsigned int first, next; /* of queue; they only grow */
 	struct told queue[QUEUE];
 };
@@ -76,17 +85,20 @@ static void put(struct reader *r, unsigned int what, uint64_t start, uint64_t en
 static void let_pass(struct reader *r, uint64_t addr)
 {
 	struct as_mapping mapping;
-	struct uffd *uffd = &r->as->uffd;
+	struct uffdio_range range;
 
 	addr &= ~((uint64_t)page_size() - 1);
 	/* A page is less than a huge one's mapping takes: then it is touched again. */
 	if (maps_try_find(&r->as->maps, addr, &mapping))
 		mapping = (struct as_mapping){.start = addr, .end = addr + page_size()};
-	while (uffd_unregister(uffd, mapping.start, mapping.end) == -ENOMEM)
+	range = (struct uffdio_range){.start = mapping.start,
+				      .len = mapping.end - mapping.start};
+	while (sys_ioctl(r->fd, UFFDIO_UNREGISTER, &range) == -ENOMEM)
 		;
 	/* Unregistering wakes who waits, but not one that came a moment too late for that
 	 * and found the range still registered; nor does the unmapping. */
-	uffd_wake(uffd, addr, addr + page_size());
+	range = (struct uffdio_range){.start = addr, .len = page_size()};
+	sys_ioctl(r->fd, UFFDIO_WAKE, &range);
 	put(r, GONE | FORGET, mapping.start, mapping.end);
 }
 
@@ -97,6 +109,7 @@ static void take(struct reader *r, const struct uffd_msg *msg)
 
 	switch (msg->event) {
 	case UFFD_EVENT_UNMAP:
+		r->over |= r->wake && msg->arg.remove.start == r->wake;
 		put(r, GONE | FORGET, msg->arg.remove.start, msg->arg.remove.end);
 		break;
 	case UFFD_EVENT_REMAP:
@@ -121,7 +134,8 @@ static void take(struct reader *r, const struct uffd_msg *msg)
 static void read_some(struct reader *r)
 {
 	struct uffd_msg batch[BATCH];
-	long got = sys_read(r->as->uffd.fd, batch, sizeof(batch));
+	int fd = r->apart ? r->fd : uffd_fd(&r->as->uffd);
+	long got = fd < 0 ? fd : sys_read(fd, batch, sizeof(batch));
 
 	for (long i = 0; i < got / (long)sizeof(batch[0]); i++)
 		take(r, &batch[i]);
@@ -178,35 +192,129 @@ static void read_and_tell(struct reader *r)
 
 /* ---- the thread ------------------------------------------------------------------ */
 
+static void close_others(int fd)
+{
+	sys_close_range((unsigned int)fd + 1, ~0u, 0);
+	if (sys_close_range(0, (unsigned int)fd - 1, 0))
+		for (int i = 0; i < NUMBERS; i++)
+			if (i != fd)
+				sys_close(i);
+}
+
+/*
+ * From here on the thread has a table of descriptors for itself, with the userfaultfd in
+ * it: what the program closes, or opens in the place of ours, does not reach it.
+ */
+static bool set_apart(int fd)
+{
+	if (sys_close_range((unsigned int)fd + 1, ~0u, CLOSE_RANGE_UNSHARE) &&
+	    sys_unshare_files())
+		return false;
+	close_others(fd);
+	own_thread_apart();
+	return true;
+}
+
+static void open_perf(struct reader *r)
+{
+	struct as *as = r->as;
+
+	own_file_open_apart(&as->tasks.file);
+	if (perf_open(&as->perf, &as->tasks))
+		close_others(r->fd);
+}
+
+static void begin(struct reader *r)
+{
+	struct as *as = r->as;
+
+	for (int i = 0; i < 2 && r->fd < 0; i++)
+		r->fd = uffd_fd(&as->uffd);
+	r->apart = r->fd >= 0 && set_apart(r->fd);
+	/* The owner of perf events is who may switch them off (prctl), and who closes them.
+	 */
+	as->perf = (struct perf){.off = !as->want_perf};
+	if (as->want_perf && !r->apart)
+		as->perf.why = "a seccomp filter forbids close_range and unshare, without "
+			       "which the program may close its descriptors";
+	else if (as->want_perf)
+		open_perf(r);
+	if (r->apart) {
+		own_file_open_apart(&as->maps.file);
+		own_file_open_apart(&as->pages.file);
+	}
+	sem_post(&as->ready);
+}
+
+/*
+ * The program closed the userfaultfd, which only a thread without a table of its own can
+ * come to know: nothing is watched any more, whoever waited for us runs on.
+ */
+static void lose(struct reader *r)
+{
+	const struct timespec pause = {.tv_nsec = 10000000};
+
+	change_mark(r->as->hmm);
+	put(r, GONE | FORGET, 0, UINT64_MAX);
+	for (tell_all(r); !change_unmark(r->as->hmm, PATIENCE_MS);)
+		;
+	while (!r->as->stop)
+		clock_nanosleep(CLOCK_MONOTONIC, 0, &pause, NULL);
+	r->over = true;
+}
+
+/* Is there something to read? false: the descriptor is lost. */
+static bool wait_for_events(struct reader *r)
+{
+	const struct timespec pause = {.tv_nsec = 1000000};
+	struct pollfd poll = {.fd = r->fd, .events = POLLIN};
+	int err;
+
+	if (!r->apart)
+		poll.fd = uffd_fd(&r->as->uffd);
+	err = poll.fd < 0 ? poll.fd : sys_poll(&poll, 1, r->apart && r->wake ? -1 : ASK_MS);
+	if (!r->apart && uffd_fd(&r->as->uffd) < 0)
+		return false;
+	if (err < 0 && err != -EINTR) {
+		/* A filter forbids to wait for it: then it is looked at now and then. */
+		clock_nanosleep(CLOCK_MONOTONIC, 0, &pause, NULL);
+		err = 1;
+	}
+	if (err > 0)
+		read_and_tell(r);
+	r->over |= !r->wake && r->as->stop;
+	return true;
+}
+
 /*
  * The last thing it does is to disarm everything: the end of a thread discards its stack,
  * which may well be watched, and nobody would read that event.
  */
-void *event_thread(void *arg)
+static void end(struct reader *r)
 {
-	struct reader r = {.as = arg};
-	struct as *as = arg;
-	struct uffd uffd;
-	struct pollfd fds[] = {
-		{.fd = as->uffd.fd, .events = POLLIN},
-		{.fd = as->stop, .events = POLLIN},
-	};
+	struct as *as = r->as;
+	int fd;
 
-	for (;;) {
-		int err = sys_poll(fds, 2, -1);
-
-		if (err < 0)
-			continue;
-		if (fds[0].revents)
-			read_and_tell(&r);
-		else if (fds[1].revents)
-			break;
-	}
 	while (!as_lock_within(&as->lock, PATIENCE_MS))
-		read_and_tell(&r);
-	uffd = as->uffd;
-	as->uffd.fd = -1;
+		read_and_tell(r);
+	as->uffd.closed = true;
 	as_unlock(&as->lock);
-	uffd_close(&uffd, &as->maps);
+	fd = r->apart ? r->fd : own_fd(as->uffd.own);
+	if (fd >= 0)
+		uffd_disarm_all(fd, &as->maps);
+	if (r->apart)
+		sys_close_range(0, ~0u, 0);
+}
+
+void *event_thread(void *as)
+{
+	struct reader r = {.as = as, .fd = -1};
+
+	r.wake = (uintptr_t)r.as->wake;
+	begin(&r);
+	while (!r.over)
+		if (!wait_for_events(&r))
+			lose(&r);
+	end(&r);
 	return NULL;
 }

@@ -81,7 +81,7 @@ static void add_uffd(struct list *list)
 	add(list, "source", "userfaultfd", there(!err && !uffd.none), text);
 	add(list, "source", "userfaultfd-any", there(!err && uffd.any), any);
 	if (!err)
-		uffd_close(&uffd, NULL);
+		uffd_close(&uffd);
 }
 
 bool interpose_in_force(void)
@@ -137,27 +137,13 @@ static const char *perf_remedy(int err)
 	}
 }
 
-/* Opened and closed again where it is not open already. */
+/* Tried with the events of one thread where it is not open already. */
 static int try_perf(struct text *text)
 {
-	struct perf *perf = calloc(1, sizeof(*perf));
-	struct tasks tasks;
-	int err = -ENOMEM;
+	struct perf perf;
+	int err = perf_try(&perf);
 
-	text->reason = "out of memory";
-	if (!perf)
-		return err;
-	err = tasks_init(&tasks);
-	if (!err) {
-		err = perf_open(perf, &tasks);
-		text->reason = perf->why;
-		if (!err)
-			perf_close(perf);
-		tasks_fini(&tasks);
-	} else {
-		text->reason = "/proc is not mounted";
-	}
-	free(perf);
+	text->reason = perf.why;
 	return err;
 }
 
@@ -180,7 +166,10 @@ static void add_perf(struct list *list)
 		int err = try_perf(&text);
 
 		if (!err && open) {
-			text.reason = "could not be had when the library was opened";
+			text.reason =
+				as_self.perf.why
+					? as_self.perf.why
+					: "could not be had when the library was opened";
 			text.remedy = "close it and open it again";
 			add(list, "source", "perf", HMM_FEATURE_OFF, text);
 			return;

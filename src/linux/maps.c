@@ -35,10 +35,12 @@ static int query(struct maps *maps, uint64_t addr, uint64_t flags, struct as_map
 		.vma_name_addr = (uintptr_t)name,
 		.vma_name_size = sizeof(name),
 	};
-	int err;
+	int fd = own_file_fd(&maps->file), err;
 
+	if (fd < 0)
+		return fd;
 	name[0] = 0;
-	err = sys_ioctl(maps->fd, K_PROCMAP_QUERY, &q);
+	err = sys_ioctl(fd, K_PROCMAP_QUERY, &q);
 	if (err)
 		return err;
 	*out = (struct as_mapping){
@@ -53,28 +55,6 @@ static int query(struct maps *maps, uint64_t addr, uint64_t flags, struct as_map
 	if (q.vma_name_size)
 		set_name(out, name, strnlen(name, sizeof(name)));
 	return 0;
-}
-
-/* ---- the file ------------------------------------------------------------------------ */
-
-/*
- * Once main() has ended by pthread_exit(), /proc/self tells of no memory, though it can
- * still be opened: the files of the calling thread do.
- */
-int proc_open(const char *self, const char *thread_self)
-{
-	int fd = sys_open(AT_FDCWD, "/proc/self/maps", O_RDONLY);
-	char first;
-	bool tells = fd >= 0 && sys_read(fd, &first, 1) > 0;
-
-	if (fd >= 0)
-		sys_close(fd);
-	return sys_open(AT_FDCWD, tells ? self : thread_self, O_RDONLY);
-}
-
-static int open_maps(void)
-{
-	return proc_open("/proc/self/maps", "/proc/thread-self/maps");
 }
 
 /* ---- the text -------------------------------------------------------------------- */
@@ -133,14 +113,14 @@ static bool parse_line(const char *at, struct as_mapping *out)
 static long read_text_locked(struct maps *maps, size_t kept, uint64_t offset)
 {
 	size_t room = BUFFER_SIZE - 1 - kept;
-	long got = sys_pread(maps->fd, maps->buffer + kept, room, offset);
+	int fd = own_file_fd(&maps->file);
+	long got = fd < 0 ? fd : sys_pread(fd, maps->buffer + kept, room, offset);
 
 	/* The thread that opened it has gone, and main() too. */
 	if (got != -ESRCH || offset)
 		return got;
-	sys_close_known(&maps->fd);
-	maps->fd = open_maps();
-	return maps->fd < 0 ? maps->fd : sys_pread(maps->fd, maps->buffer, room, 0);
+	fd = own_file_renew(&maps->file);
+	return fd < 0 ? fd : sys_pread(fd, maps->buffer, room, 0);
 }
 
 /*
@@ -309,10 +289,11 @@ int maps_init(struct maps *maps)
 	struct as_mapping mapping;
 	int err;
 
-	*maps = (struct maps){.fd = -1, .lock = PTHREAD_MUTEX_INITIALIZER};
-	maps->fd = open_maps();
-	if (maps->fd < 0)
-		return maps->fd;
+	*maps = (struct maps){.file = OWN_FILE_NONE, .lock = PTHREAD_MUTEX_INITIALIZER};
+	err = own_file_open(&maps->file, "/proc/self/maps", "/proc/thread-self/maps",
+			    O_RDONLY);
+	if (err)
+		return err;
 	maps->query = query(maps, (uintptr_t)maps_init, 0, &mapping) == 0;
 	maps->buffer = arena_reserve(BUFFER_SIZE, &err);
 	if (maps->buffer)
@@ -324,6 +305,6 @@ int maps_init(struct maps *maps)
 void maps_fini(struct maps *maps)
 {
 	arena_free(maps->buffer, BUFFER_SIZE);
-	sys_close_known(&maps->fd);
 	maps->buffer = NULL;
+	own_file_close(&maps->file);
 }

@@ -103,7 +103,8 @@ static bool all_valid(const uint64_t *pfns, uint64_t nr)
 }
 
 /* A huge page is there as a whole: one page of each full block tells. */
-static int add_huge(const struct pages *pages, uint64_t start, uint64_t end, uint64_t *pfns)
+static int add_huge(const struct pages *pages, int fd, uint64_t start, uint64_t end,
+		    uint64_t *pfns)
 {
 	uint64_t page = page_size(), block = pages->pmd, stop;
 
@@ -115,7 +116,7 @@ static int add_huge(const struct pages *pages, uint64_t start, uint64_t end, uin
 		stop = stop < end ? stop : end;
 		if (!all_valid(first, (stop - at) / page))
 			continue;
-		huge = is_huge(pages->fd, at);
+		huge = is_huge(fd, at);
 		if (huge < 0)
 			return huge;
 		/* The huge zero page is not told apart. */
@@ -133,8 +134,8 @@ static bool maybe_zero(uint64_t entry)
 	return (entry & (K_PM_PRESENT | K_PM_FILE | K_PM_EXCLUSIVE)) == K_PM_PRESENT;
 }
 
-static int read_entries(const struct pages *pages, const struct kind *kind, uint64_t start,
-			uint64_t end, uint64_t *pfns)
+static int read_entries(const struct pages *pages, int fd, const struct kind *kind,
+			uint64_t start, uint64_t end, uint64_t *pfns)
 {
 	uint64_t entries[ENTRIES], page = page_size();
 
@@ -144,7 +145,7 @@ static int read_entries(const struct pages *pages, const struct kind *kind, uint
 		long got;
 
 		nr = nr < ENTRIES ? nr : ENTRIES;
-		got = sys_pread(pages->fd, entries, nr * 8, start / page * 8);
+		got = sys_pread(fd, entries, nr * 8, start / page * 8);
 		if (got < 8)
 			return got < 0 ? (int)got : -EFAULT;
 		nr = (uint64_t)got / 8;
@@ -153,8 +154,8 @@ static int read_entries(const struct pages *pages, const struct kind *kind, uint
 			zero |= maybe_zero(entries[i]);
 		}
 		if (zero && pages->scan && !kind->shared && !kind->always) {
-			int err = add_category(pages->fd, K_PAGE_IS_PFNZERO, HMM_PFN_ZERO,
-					       start, start + nr * page, pfns);
+			int err = add_category(fd, K_PAGE_IS_PFNZERO, HMM_PFN_ZERO, start,
+					       start + nr * page, pfns);
 			if (err)
 				return err;
 		}
@@ -164,12 +165,15 @@ static int read_entries(const struct pages *pages, const struct kind *kind, uint
 	return 0;
 }
 
-static int scan_mapping(const struct pages *pages, const struct as_mapping *mapping,
+static int scan_mapping(struct pages *pages, const struct as_mapping *mapping,
 			uint64_t start, uint64_t end, uint64_t *pfns)
 {
 	uint64_t page = page_size();
 	struct kind kind = {.write = mapping->write, .shared = mapping->shared};
-	int err;
+	int fd = own_file_fd(&pages->file), err;
+
+	if (fd < 0)
+		return fd;
 
 	if (!mapping->read || mapping_special(mapping)) {
 		for (uint64_t i = 0; i < (end - start) / page; i++)
@@ -179,9 +183,9 @@ static int scan_mapping(const struct pages *pages, const struct as_mapping *mapp
 	/* hugetlb: each of its pages is a huge one. */
 	if (mapping->page > page)
 		kind.always = mapping->page >= GIGANTIC ? HMM_PFN_PUD : HMM_PFN_PMD;
-	err = read_entries(pages, &kind, start, end, pfns);
+	err = read_entries(pages, fd, &kind, start, end, pfns);
 	if (!err && pages->scan && !kind.always)
-		err = add_huge(pages, start, end, pfns);
+		err = add_huge(pages, fd, start, end, pfns);
 	return err;
 }
 
@@ -223,12 +227,13 @@ int pages_present(struct pages *pages, uint64_t addr)
 		.category_mask = K_PAGE_IS_WPALLOWED, /* watched by a userfaultfd: ours */
 		.return_mask = K_PAGE_IS_WPALLOWED | K_PAGE_IS_PRESENT | K_PAGE_IS_SWAPPED,
 	};
-	int nr;
+	int fd, nr;
 
 	/* The older interface does not tell a watched mapping from another. */
 	if (!pages->scan)
 		return -EOPNOTSUPP;
-	nr = sys_ioctl(pages->fd, K_PAGEMAP_SCAN, &arg);
+	fd = own_file_fd(&pages->file);
+	nr = fd < 0 ? fd : sys_ioctl(fd, K_PAGEMAP_SCAN, &arg);
 	if (nr < 1)
 		return nr < 0 ? nr : -ENOENT;
 	return region.categories & (K_PAGE_IS_PRESENT | K_PAGE_IS_SWAPPED) ? 1 : 0;
@@ -285,18 +290,20 @@ static uint64_t pmd_size(void)
 int pages_init(struct pages *pages)
 {
 	struct k_pm_scan_arg arg = {.size = sizeof(arg)};
+	int err;
 
-	*pages = (struct pages){.fd = -1};
+	*pages = (struct pages){.file = OWN_FILE_NONE};
 	pages->pmd = pmd_size();
-	pages->fd = proc_open("/proc/self/pagemap", "/proc/thread-self/pagemap");
-	if (pages->fd < 0)
-		return pages->fd;
+	err = own_file_open(&pages->file, "/proc/self/pagemap", "/proc/thread-self/pagemap",
+			    O_RDONLY);
+	if (err)
+		return err;
 	/* An empty range: only whether the request is known. */
-	pages->scan = sys_ioctl(pages->fd, K_PAGEMAP_SCAN, &arg) >= 0;
+	pages->scan = sys_ioctl(own_file_fd(&pages->file), K_PAGEMAP_SCAN, &arg) >= 0;
 	return 0;
 }
 
 void pages_fini(struct pages *pages)
 {
-	sys_close_known(&pages->fd);
+	own_file_close(&pages->file);
 }

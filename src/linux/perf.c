@@ -17,14 +17,17 @@
 #include <stdlib.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 
 #include "linux/address_space.h"
 #include "sys/sys.h"
 #include "util/arena.h"
 
-#define RING_SIZE 65536u
-#define MARGIN    8192u /* more than the longest record: one may be half written */
-#define PASSES    16
+#define RING_MOST  65536u
+#define RING_LEAST 8192u
+#define MARGIN     4608u /* more than the longest record: one may be half written */
+#define PASSES     16
+#define THREADS    4096u /* with events of their own; the others inherit theirs */
 
 /* PERF_RECORD_MMAP2 without its header and the file's name */
 struct mmap2 {
@@ -43,20 +46,21 @@ static uint64_t head_of(const struct perf_ring *ring)
 }
 
 /* Records are multiples of 8 bytes; they wrap around at the end of the ring. */
-static void copy_words(const struct perf_ring *ring, uint64_t at, void *to, size_t size)
+static void copy_words(const struct perf *perf, const struct perf_ring *ring, uint64_t at,
+		       void *to, size_t size)
 {
 	const uint64_t *data = (const void *)((const char *)ring->page + page_size());
 	uint64_t *words = to;
 
 	for (size_t i = 0; i < size / 8; i++)
-		words[i] = __atomic_load_n(&data[(at / 8 + i) % (RING_SIZE / 8)],
+		words[i] = __atomic_load_n(&data[(at / 8 + i) % (perf->size / 8)],
 					   __ATOMIC_ACQUIRE);
 }
 
 /* The words were read with acquire: the head is read after them. */
-static bool overtaken(const struct perf_ring *ring, uint64_t at)
+static bool overtaken(const struct perf *perf, const struct perf_ring *ring, uint64_t at)
 {
-	return head_of(ring) - at > RING_SIZE - MARGIN;
+	return head_of(ring) - at > perf->size - MARGIN;
 }
 
 /*
@@ -73,7 +77,7 @@ static void forget(struct as *as, const struct mmap2 *record)
 	as_unlock(&as->lock);
 }
 
-static void drain_ring(struct perf_ring *ring, struct as *as)
+static void drain_ring(const struct perf *perf, struct perf_ring *ring, struct as *as)
 {
 	uint64_t head = head_of(ring);
 
@@ -83,8 +87,8 @@ static void drain_ring(struct perf_ring *ring, struct as *as)
 			struct mmap2 mmap;
 		} record;
 
-		copy_words(ring, ring->tail, &record, sizeof(record));
-		if (overtaken(ring, ring->tail) || record.header.size < 8) {
+		copy_words(perf, ring, ring->tail, &record, sizeof(record));
+		if (overtaken(perf, ring, ring->tail) || record.header.size < 8) {
 			change_seen(as->hmm, 0, UINT64_MAX);
 			ring->tail = head_of(ring);
 			return;
@@ -101,7 +105,7 @@ static void drain_ring(struct perf_ring *ring, struct as *as)
 void perf_drain(struct perf *perf, struct as *as)
 {
 	for (unsigned int i = 0; i < perf->nr_rings; i++)
-		drain_ring(&perf->rings[i], as);
+		drain_ring(perf, &perf->rings[i], as);
 }
 
 /* ---- opening
@@ -111,7 +115,7 @@ struct opening {
 	struct perf *perf;
 	int cpus[CORE_POLL_WORDS];
 	unsigned int nr_cpus;
-	int tids[PERF_FDS];
+	int tids[THREADS];
 	unsigned int nr_tids;
 	bool again;
 };
@@ -150,7 +154,8 @@ static const char *why_not(int err)
 		return "the kernel has no perf events, or a seccomp filter hides them";
 	case -EMFILE:
 	case -ENFILE:
-		return "no file descriptor is left";
+		return "RLIMIT_NOFILE allows too few events for the threads that run "
+		       "already";
 	case -EINVAL:
 		return "the kernel cannot let threads alone inherit perf events (5.13 can)";
 	default:
@@ -161,7 +166,7 @@ static const char *why_not(int err)
 static int first_of_cpu(struct perf *perf, int fd)
 {
 	void *page;
-	int err = sys_mmap(&page, page_size() + RING_SIZE, PROT_READ, MAP_SHARED, fd);
+	int err = sys_mmap(&page, page_size() + perf->size, PROT_READ, MAP_SHARED, fd);
 
 	if (err)
 		return off(perf, err,
@@ -174,15 +179,10 @@ static int first_of_cpu(struct perf *perf, int fd)
 static int open_thread(struct perf *perf, const struct opening *opening, int tid)
 {
 	for (unsigned int i = 0; i < opening->nr_cpus; i++) {
-		int fd, err;
+		int fd = open_event(tid, opening->cpus[i]), err;
 
-		if (perf->nr_fds == PERF_FDS)
-			return off(perf, -EMFILE,
-				   "too many threads are running already: open earlier");
-		fd = open_event(tid, opening->cpus[i]);
 		if (fd < 0)
 			return fd == -ESRCH ? fd : off(perf, fd, why_not(fd));
-		perf->fds[perf->nr_fds++] = fd;
 		if (i == perf->nr_rings) {
 			err = first_of_cpu(perf, fd);
 			if (err)
@@ -205,7 +205,7 @@ static int open_if_new(void *arg, const char *text)
 	for (unsigned int i = 0; i < opening->nr_tids; i++)
 		if (opening->tids[i] == tid)
 			return 0;
-	if (opening->nr_tids == PERF_FDS)
+	if (opening->nr_tids == THREADS)
 		return off(opening->perf, -EMFILE,
 			   "too many threads are running already: open earlier");
 	opening->again = true;
@@ -265,21 +265,76 @@ static int read_cpus(struct opening *opening)
 	return 0;
 }
 
+/*
+ * The rings count as locked memory of the user, which io_uring's rings are charged to as
+ * well: all of them together take at most a quarter of what the process may lock.
+ */
+static int choose_size(struct perf *perf, unsigned int nr)
+{
+	struct rlimit limit = {.rlim_cur = RLIM_INFINITY};
+	uint64_t room, least = page_size() > RING_LEAST ? page_size() : RING_LEAST;
+
+	getrlimit(RLIMIT_MEMLOCK, &limit);
+	room = limit.rlim_cur == RLIM_INFINITY ? UINT64_MAX : limit.rlim_cur / 4 / nr;
+	for (perf->size = RING_MOST; perf->size > least; perf->size /= 2)
+		if (page_size() + perf->size <= room)
+			return 0;
+	if (page_size() + perf->size <= room)
+		return 0;
+	return off(perf, -ENOMEM,
+		   "its rings would take more than a quarter of RLIMIT_MEMLOCK");
+}
+
+/* @tasks NULL: the calling thread alone. */
+static int open_rings(struct perf *perf, struct tasks *tasks)
+{
+	struct opening *opening;
+	int err;
+
+	/* Too large for a thread's stack; nothing is watched yet. */
+	opening = calloc(1, sizeof(*opening));
+	if (!opening)
+		return off(perf, -ENOMEM, "out of memory");
+	opening->perf = perf;
+	err = read_cpus(opening);
+	if (!err)
+		err = choose_size(perf, opening->nr_cpus);
+	if (!err)
+		err = tasks ? open_threads(opening, tasks)
+			    : open_thread(perf, opening, sys_gettid());
+	if (!err && perf->nr_rings < opening->nr_cpus)
+		err = -EIO;
+	free(opening);
+	return err;
+}
+
+static void close_rings(struct perf *perf)
+{
+	for (unsigned int i = 0; i < perf->nr_rings; i++)
+		sys_close(perf->rings[i].fd);
+}
+
 int perf_open(struct perf *perf, struct tasks *tasks)
 {
-	struct opening opening = {.perf = perf};
 	int err;
 
 	*perf = (struct perf){.why = "perf_event_open failed"};
-	err = read_cpus(&opening);
-	if (!err)
-		err = open_threads(&opening, tasks);
-	if (!err && perf->nr_rings < opening.nr_cpus)
-		err = -EIO;
+	err = open_rings(perf, tasks);
 	if (err)
 		perf_close(perf);
 	else
 		perf->why = NULL;
+	return err;
+}
+
+int perf_try(struct perf *perf)
+{
+	int err;
+
+	*perf = (struct perf){.why = "perf_event_open failed"};
+	err = open_rings(perf, NULL);
+	close_rings(perf);
+	perf_close(perf);
 	return err;
 }
 
@@ -300,8 +355,6 @@ int perf_poll(struct perf *perf, struct hmm *hmm)
 void perf_close(struct perf *perf)
 {
 	for (unsigned int i = 0; i < perf->nr_rings; i++)
-		sys_munmap(perf->rings[i].page, page_size() + RING_SIZE);
+		sys_munmap(perf->rings[i].page, page_size() + perf->size);
 	perf->nr_rings = 0;
-	while (perf->nr_fds)
-		sys_close_known(&perf->fds[--perf->nr_fds]);
 }

@@ -11,10 +11,12 @@
 #include <sched.h>
 #include <signal.h>
 #include <stdlib.h>
+#include <sys/mman.h>
 #include <time.h>
 
 #include "linux/address_space.h"
 #include "sys/sys.h"
+#include "util/arena.h"
 
 #define DEFAULT_TRANSLATIONS 1048576u
 #define MAX_TRANSLATIONS     16777216u
@@ -23,11 +25,10 @@
 
 HIDDEN struct as as_self = {
 	.lock = PTHREAD_MUTEX_INITIALIZER,
-	.uffd.fd = -1,
-	.maps.fd = -1,
-	.pages.fd = -1,
-	.tasks.fd = -1,
-	.stop = -1,
+	.uffd.own = OWN_NONE,
+	.maps.file = OWN_FILE_NONE,
+	.pages.file = OWN_FILE_NONE,
+	.tasks.file = OWN_FILE_NONE,
 };
 HIDDEN __thread int as_busy __attribute__((tls_model("initial-exec")));
 
@@ -100,13 +101,52 @@ static int start_thread(pthread_t *thread, const char *name, void *(*body)(void 
 	return 0;
 }
 
+/*
+ * A page that is watched and that nobody else knows: to unmap it wakes the thread that
+ * reads the events, with no descriptor to be had for it. Without the page it looks now and
+ * then.
+ */
+static void make_wake(void)
+{
+	void *page;
+
+	if (sys_mmap(&page, page_size(), PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1))
+		return;
+	as_self.wake = page;
+	if (uffd_register(&as_self.uffd, (uintptr_t)page, (uintptr_t)page + page_size())) {
+		sys_munmap(page, page_size());
+		as_self.wake = NULL;
+	}
+}
+
 static void stop_event_thread(void)
 {
-	uint64_t one = 1;
-
-	while (sys_write(as_self.stop, &one, sizeof(one)) < 0)
-		;
+	as_self.stop = true;
+	if (as_self.wake)
+		sys_munmap(as_self.wake, page_size());
+	as_self.wake = NULL;
 	pthread_join(as_self.event_thread, NULL);
+}
+
+static int start_event_thread(void)
+{
+	int err;
+
+	as_self.stop = false;
+	sem_init(&as_self.ready, 0, 0);
+	make_wake();
+	err = start_thread(&as_self.event_thread, "hmm-events", event_thread, &as_self);
+	if (err) {
+		/* Nobody would read the event of the page's end. */
+		uffd_close(&as_self.uffd);
+		if (as_self.wake)
+			sys_munmap(as_self.wake, page_size());
+		as_self.wake = NULL;
+		return err;
+	}
+	while (sem_wait(&as_self.ready))
+		;
+	return 0;
 }
 
 /* ---- parts
@@ -143,10 +183,6 @@ static int open_proc(void)
 	err = tasks_init(&as_self.tasks);
 	if (err)
 		return core_error(err, "cannot read /proc/self/task: mount /proc");
-	as_self.stop = sys_eventfd();
-	if (as_self.stop < 0)
-		return core_error(as_self.stop,
-				  "cannot make an eventfd: raise RLIMIT_NOFILE");
 	return 0;
 }
 
@@ -167,21 +203,23 @@ static int open_core(const struct hmm_attr *attr, struct hmm **out)
 static void close_parts(void)
 {
 	perf_close(&as_self.perf);
-	uffd_close(&as_self.uffd, &as_self.maps);
+	uffd_close(&as_self.uffd);
 	maps_fini(&as_self.maps);
 	pages_fini(&as_self.pages);
 	tasks_fini(&as_self.tasks);
-	sys_close_known(&as_self.stop);
 	watch_fini(&as_self.watch);
 }
 
 static int start_threads(struct hmm *hmm)
 {
-	int err = start_thread(&as_self.event_thread, "hmm-events", event_thread, &as_self);
+	int err = start_event_thread();
 
 	if (err)
 		return err;
-	err = start_thread(&as_self.worker, "hmm-worker", worker_thread, hmm);
+	/* Without it, mprotect by a raw system call is not seen: hmm_features() says so. */
+	err = perf_poll(&as_self.perf, hmm);
+	if (!err)
+		err = start_thread(&as_self.worker, "hmm-worker", worker_thread, hmm);
 	if (err)
 		stop_event_thread();
 	return err;
@@ -221,9 +259,10 @@ void as_drop(void)
 
 static void forget_fds(void)
 {
-	as_self.uffd.fd = as_self.maps.fd = as_self.pages.fd = as_self.tasks.fd =
-		as_self.stop = -1;
-	as_self.perf.nr_fds = as_self.perf.nr_rings = 0;
+	as_self.uffd.own = as_self.maps.file.handle = as_self.pages.file.handle =
+		as_self.tasks.file.handle = OWN_NONE;
+	as_self.perf.nr_rings = 0;
+	as_self.wake = NULL;
 }
 
 static void init_locks(void)
@@ -241,14 +280,7 @@ static void init_locks(void)
  */
 static void forget_parent(void)
 {
-	int fds[] = {as_self.uffd.fd, as_self.maps.fd, as_self.pages.fd, as_self.tasks.fd,
-		     as_self.stop};
-
-	for (unsigned int i = 0; i < sizeof(fds) / sizeof(fds[0]); i++)
-		if (fds[i] >= 0)
-			sys_close(fds[i]);
-	for (unsigned int i = 0; i < as_self.perf.nr_fds; i++)
-		sys_close(as_self.perf.fds[i]);
+	own_fork_child();
 	forget_fds();
 	init_locks();
 	as_self.hmm = NULL;
@@ -259,7 +291,7 @@ static void forget_parent(void)
  * Nothing is held across the fork, and nobody is waited for: other handlers of the program
  * come before and after ours in any order, and may wait for a thread that waits for us, or
  * close the library themselves. So a close may be under way in another thread of the
- * parent: it takes each number away before it gives the thing back (sys_close_known), and
+ * parent: it takes each number away before it gives the thing back (own_put), and
  * the child finds either both or neither.
  */
 static void fork_child(void)
@@ -303,18 +335,6 @@ static int check_attr(const struct hmm_attr *given, struct hmm_attr *out)
 	return 0;
 }
 
-static int open_perf(struct hmm *hmm, const struct hmm_attr *attr)
-{
-	if (attr->flags & HMM_NO_PERF) {
-		as_self.perf = (struct perf){.off = true};
-		return 0;
-	}
-	/* Without it, mprotect by a raw system call is not seen: hmm_features() says so. */
-	if (perf_open(&as_self.perf, &as_self.tasks))
-		return 0;
-	return perf_poll(&as_self.perf, hmm);
-}
-
 static int open_all(const struct hmm_attr *attr)
 {
 	struct hmm *hmm = NULL;
@@ -332,10 +352,9 @@ static int open_all(const struct hmm_attr *attr)
 		err = open_proc();
 	if (!err)
 		err = open_core(attr, &hmm);
-	if (!err)
-		err = open_perf(hmm, attr);
 	if (err)
 		goto err_parts;
+	as_self.want_perf = !(attr->flags & HMM_NO_PERF);
 	as_self.hmm = hmm;
 	err = start_threads(hmm);
 	if (err)

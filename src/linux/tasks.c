@@ -21,14 +21,13 @@ struct dirent64_raw {
 
 int tasks_init(struct tasks *tasks)
 {
-	*tasks = (struct tasks){.lock = PTHREAD_MUTEX_INITIALIZER};
-	tasks->fd = sys_open(AT_FDCWD, "/proc/self/task", O_RDONLY | O_DIRECTORY);
-	return tasks->fd < 0 ? tasks->fd : 0;
+	*tasks = (struct tasks){.file = OWN_FILE_NONE, .lock = PTHREAD_MUTEX_INITIALIZER};
+	return own_file_open(&tasks->file, "/proc/self/task", NULL, O_RDONLY | O_DIRECTORY);
 }
 
 void tasks_fini(struct tasks *tasks)
 {
-	sys_close_known(&tasks->fd);
+	own_file_close(&tasks->file);
 }
 
 static int each_locked(int task_fd, int (*fn)(void *arg, const char *tid), void *arg)
@@ -58,13 +57,14 @@ static int each_locked(int task_fd, int (*fn)(void *arg, const char *tid), void 
 int tasks_each(struct tasks *tasks, int (*fn)(void *arg, const char *tid), void *arg)
 {
 	struct stat before, after;
-	int nr;
+	int fd, nr;
 
 	as_lock(&tasks->lock);
-	nr = sys_fstat(tasks->fd, &before);
+	fd = own_file_fd(&tasks->file);
+	nr = fd < 0 ? fd : sys_fstat(fd, &before);
 	if (!nr)
-		nr = each_locked(tasks->fd, fn, arg);
-	if (nr >= 0 && sys_fstat(tasks->fd, &after))
+		nr = each_locked(fd, fn, arg);
+	if (nr >= 0 && sys_fstat(fd, &after))
 		nr = -EIO;
 	as_unlock(&tasks->lock);
 	if (nr < 0)
@@ -80,15 +80,17 @@ long tasks_read(struct tasks *tasks, const char *tid, const char *name, char *te
 {
 	char path[40];
 	size_t len = strlen(tid), name_len = strlen(name);
+	int dir = own_file_fd(&tasks->file), fd;
 	long got;
-	int fd;
 
+	if (dir < 0)
+		return dir;
 	if (len + name_len + 2 > sizeof(path))
 		return -EINVAL;
 	memcpy(path, tid, len);
 	path[len] = '/';
 	memcpy(path + len + 1, name, name_len + 1);
-	fd = sys_open(tasks->fd, path, O_RDONLY);
+	fd = sys_open(dir, path, O_RDONLY);
 	if (fd < 0)
 		return fd == -ENOENT || fd == -ESRCH ? 0 : fd;
 	got = sys_pread(fd, text, size - 1, 0);

@@ -106,7 +106,7 @@ int uffd_open(struct uffd *uffd, const char **why)
 	uint64_t offered = 0;
 	int fd = ask(0, &offered);
 
-	*uffd = (struct uffd){.fd = -1};
+	*uffd = (struct uffd){.own = OWN_NONE};
 	if (fd >= 0) {
 		sys_close(fd);
 		uffd->features = NEEDED | (WANTED & offered);
@@ -119,12 +119,30 @@ int uffd_open(struct uffd *uffd, const char **why)
 		*why = why_not(fd);
 		return fd;
 	}
-	uffd->fd = fd;
+	uffd->own = own_take(fd);
+	if (uffd->own < 0) {
+		fd = uffd->own;
+		uffd->own = OWN_NONE;
+		*why = why_not(fd);
+		return fd;
+	}
 	uffd->any = uffd->features & K_UFFD_FEATURE_WP_ASYNC;
 	/* Some processors' page tables have no room for it: nothing can be watched there.
 	 */
 	uffd->none = !(offered & UFFD_FEATURE_PAGEFAULT_FLAG_WP);
 	return 0;
+}
+
+int uffd_fd(const struct uffd *uffd)
+{
+	return uffd->closed ? -EBADF : own_fd(uffd->own);
+}
+
+static int request(const struct uffd *uffd, unsigned long what, void *arg)
+{
+	int fd = uffd_fd(uffd);
+
+	return fd < 0 ? fd : sys_ioctl(fd, what, arg);
 }
 
 int uffd_register(struct uffd *uffd, uint64_t start, uint64_t end)
@@ -134,7 +152,7 @@ int uffd_register(struct uffd *uffd, uint64_t start, uint64_t end)
 		.mode = UFFDIO_REGISTER_MODE_WP,
 	};
 
-	return sys_ioctl(uffd->fd, UFFDIO_REGISTER, &reg);
+	return request(uffd, UFFDIO_REGISTER, &reg);
 }
 
 /*
@@ -145,21 +163,21 @@ int uffd_registered(struct uffd *uffd, uint64_t start, uint64_t end)
 {
 	struct uffdio_writeprotect wp = {.range = {.start = start, .len = end - start}};
 
-	return sys_ioctl(uffd->fd, UFFDIO_WRITEPROTECT, &wp);
+	return request(uffd, UFFDIO_WRITEPROTECT, &wp);
 }
 
 int uffd_unregister(struct uffd *uffd, uint64_t start, uint64_t end)
 {
 	struct uffdio_range range = {.start = start, .len = end - start};
 
-	return sys_ioctl(uffd->fd, UFFDIO_UNREGISTER, &range);
+	return request(uffd, UFFDIO_UNREGISTER, &range);
 }
 
 void uffd_wake(struct uffd *uffd, uint64_t start, uint64_t end)
 {
 	struct uffdio_range range = {.start = start, .len = end - start};
 
-	sys_ioctl(uffd->fd, UFFDIO_WAKE, &range);
+	request(uffd, UFFDIO_WAKE, &range);
 }
 
 /*
@@ -180,7 +198,7 @@ void uffd_unregister_going(struct uffd *uffd, uint64_t start, uint64_t end)
 	};
 
 	/* Files cannot be registered like that: then it takes its time. */
-	if (end - start < WORTH_IT || sys_ioctl(uffd->fd, UFFDIO_REGISTER, &reg)) {
+	if (end - start < WORTH_IT || request(uffd, UFFDIO_REGISTER, &reg)) {
 		uffd_unregister(uffd, start, end);
 		return;
 	}
@@ -190,9 +208,12 @@ void uffd_unregister_going(struct uffd *uffd, uint64_t start, uint64_t end)
 	uffd_register(uffd, start, end);
 }
 
-static bool disarm(void *uffd, const struct as_mapping *mapping)
+static bool disarm(void *fd, const struct as_mapping *mapping)
 {
-	uffd_unregister(uffd, mapping->start, mapping->end);
+	struct uffdio_range range = {.start = mapping->start,
+				     .len = mapping->end - mapping->start};
+
+	sys_ioctl(*(const int *)fd, UFFDIO_UNREGISTER, &range);
 	return false;
 }
 
@@ -201,11 +222,13 @@ static bool disarm(void *uffd, const struct as_mapping *mapping)
  * handlers holds it too: then every later unmap would wait for a reader for ever. So each
  * mapping is disarmed by name first. What is not registered is no error that matters.
  */
-void uffd_close(struct uffd *uffd, struct maps *maps)
+void uffd_disarm_all(int fd, struct maps *maps)
 {
-	if (uffd->fd < 0)
-		return;
-	if (maps)
-		maps_each(maps, disarm, uffd);
-	sys_close_known(&uffd->fd);
+	maps_each(maps, disarm, &fd);
+}
+
+void uffd_close(struct uffd *uffd)
+{
+	own_put(uffd->own);
+	uffd->own = OWN_NONE;
 }

@@ -6,8 +6,8 @@
 #include <limits.h>
 #include <linux/futex.h>
 #include <linux/perf_event.h>
+#include <sched.h>
 #include <signal.h>
-#include <sys/eventfd.h>
 #include <sys/ipc.h>
 #include <sys/mman.h>
 #include <sys/types.h>
@@ -36,15 +36,6 @@ int sys_close(int fd)
 	int ret = (int)raw1(SYS_close, fd);
 
 	return err ? err : ret;
-}
-
-void sys_close_known(int *fd)
-{
-	int known = *fd;
-
-	*(volatile int *)fd = -1;
-	if (known >= 0)
-		sys_close(known);
 }
 
 long sys_read(int fd, void *buf, size_t len)
@@ -104,10 +95,22 @@ int sys_stat(const char *path, struct stat *out)
 	return (int)raw4(SYS_newfstatat, AT_FDCWD, (long)path, (long)out, 0);
 }
 
-int sys_eventfd(void)
+int sys_dup_from(int fd, int from)
 {
-	INJECT("eventfd");
-	return (int)raw2(SYS_eventfd2, 0, EFD_CLOEXEC | EFD_NONBLOCK);
+	INJECT("fcntl");
+	return (int)raw3(SYS_fcntl, fd, F_DUPFD_CLOEXEC, from);
+}
+
+int sys_close_range(unsigned int first, unsigned int last, unsigned int flags)
+{
+	INJECT("close_range");
+	return (int)raw3(SYS_close_range, first, last, flags);
+}
+
+int sys_unshare_files(void)
+{
+	INJECT("unshare");
+	return (int)raw1(SYS_unshare, CLONE_FILES);
 }
 
 int sys_mmap(void **out, size_t len, int prot, int flags, int fd)
@@ -218,4 +221,9 @@ int sys_futex_wait(_Atomic uint32_t *word, uint32_t value, const struct timespec
 void sys_futex_wake(_Atomic uint32_t *word)
 {
 	raw3(SYS_futex, (long)word, FUTEX_WAKE_PRIVATE, INT_MAX);
+}
+
+int sys_getpid(void)
+{
+	return (int)raw1(SYS_getpid, 0);
 }

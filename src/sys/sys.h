@@ -25,9 +25,6 @@ struct timespec;
 
 int sys_open(int dir, const char *path, int flags);
 int sys_close(int fd);
-/* The number is taken away before it is given back: a fork in between leaves the child a
- * descriptor too many, and never another's to close. -1 is none. */
-void sys_close_known(int *fd);
 long sys_read(int fd, void *buf, size_t len);
 long sys_pread(int fd, void *buf, size_t len, uint64_t offset);
 long sys_write(int fd, const void *buf, size_t len);
@@ -37,7 +34,11 @@ long sys_getdents(int fd, void *buf, size_t len);
 int sys_rewind(int fd);
 int sys_fstat(int fd, struct stat *out);
 int sys_stat(const char *path, struct stat *out);
-int sys_eventfd(void);
+/* A second number for it, the lowest from @from on. */
+int sys_dup_from(int fd, int from);
+/* Every number of [first, last] that the calling thread's table has. */
+int sys_close_range(unsigned int first, unsigned int last, unsigned int flags);
+int sys_unshare_files(void);
 
 int sys_mmap(void **out, size_t len, int prot, int flags, int fd);
 int sys_munmap(void *addr, size_t len);
@@ -53,6 +54,7 @@ long sys_process_vm_read(void *to, uint64_t from, size_t len);
 long sys_process_vm_write(uint64_t to, const void *from, size_t len);
 
 int sys_gettid(void);
+int sys_getpid(void);
 
 /*
  * Nothing makes these fail on demand: a lock that is held stands on them. Which signals the

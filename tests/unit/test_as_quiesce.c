@@ -72,7 +72,7 @@ static void read_event(void)
 {
 	struct uffd_msg msg;
 
-	while (read(uffd.fd, &msg, sizeof(msg)) < 0)
+	while (read(uffd_fd(&uffd), &msg, sizeof(msg)) < 0)
 		usleep(1000);
 	CHECK(msg.event == UFFD_EVENT_REMOVE);
 }

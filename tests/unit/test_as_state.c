@@ -294,7 +294,7 @@ static void present(void)
 	}
 	if (!uffd.any) { /* a scan shows only what is watched by way of WP_ASYNC */
 		printf("absence cannot be proved here: no WP_ASYNC\n");
-		uffd_close(&uffd, &maps);
+		uffd_close(&uffd);
 		return;
 	}
 	p[0] = 1;
@@ -303,7 +303,7 @@ static void present(void)
 	CHECK(pages_present(&pages, at) == 1);
 	CHECK(pages_present(&pages, at + PAGE) == 0);
 	CHECK(pages_present(&pages, at + 2 * PAGE) == -ENOENT);
-	uffd_close(&uffd, &maps);
+	uffd_close(&uffd);
 	CHECK(pages_present(&pages, at) == -ENOENT);
 	munmap(p, 3 * PAGE);
 }
