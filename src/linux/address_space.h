@@ -181,6 +181,7 @@ int uffd_fd(const struct uffd *uffd);
 /* Every mapping, by that number: nothing raises an event any more. */
 void uffd_disarm_all(int fd, struct maps *maps);
 int uffd_register(struct uffd *uffd, uint64_t start, uint64_t end);
+bool uffd_unread(struct uffd *uffd);
 int uffd_registered(struct uffd *uffd, uint64_t start, uint64_t end);
 int uffd_unregister(struct uffd *uffd, uint64_t start, uint64_t end);
 /* Whoever waits there in a page fault looks again. */

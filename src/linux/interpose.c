@@ -5,7 +5,14 @@
  * Every device is taken off the range, the range is disarmed, the call is made. Nobody
  * gets a translation of the range in between.
  */
+#include <sched.h>
+#include <time.h>
+
 #include "linux/interpose.h"
+
+#define YIELDS   64
+#define TRIES    2000
+#define PAUSE_NS 20000
 
 static bool watched(uint64_t start, uint64_t end)
 {
@@ -69,4 +76,57 @@ void interpose_end_slow(struct op *op)
 	}
 	change_end(op->hmm, &op->change);
 	as_drop();
+}
+
+/* ---- what occupies memory (see docs/contract.md for the list) -------------------------
+ */
+
+void interpose_placed(uint64_t start, uint64_t end)
+{
+	struct op op;
+
+	interpose_begin(&op, start, page_up(end), DISCARDS);
+	interpose_end(&op);
+}
+
+static bool events_unread(void)
+{
+	bool unread;
+
+	as_lock(&as_self.lock);
+	unread = uffd_unread(&as_self.uffd);
+	as_unlock(&as_self.lock);
+	return unread;
+}
+
+/* An event is read at once. Who changes memory may be slow to notice, and is not waited for
+ * without end. */
+static bool events_settled(void)
+{
+	const struct timespec pause = {.tv_nsec = PAUSE_NS};
+
+	for (int i = 0; i < TRIES; i++) {
+		if (!events_unread())
+			return true;
+		if (i < YIELDS)
+			sched_yield();
+		else
+			clock_nanosleep(CLOCK_MONOTONIC, 0, &pause, NULL);
+	}
+	return false;
+}
+
+void interpose_settle(uint64_t start, uint64_t end)
+{
+	struct op op;
+	bool settled;
+
+	if (!interpose_mirrored(start, end, DISCARDS) || !as_hold())
+		return;
+	settled = events_settled();
+	as_drop();
+	if (settled)
+		return;
+	interpose_begin(&op, start & ~(page_size() - 1), page_up(end), ALTERS);
+	interpose_end(&op);
 }

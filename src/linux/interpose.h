@@ -9,7 +9,7 @@
  *
  * They are called before the library was opened, before any constructor has run, and in
  * children of fork: then nothing is open, and the call is only passed on. They are called
- *in signal handlers, and by the library's own drivers, too.
+ * in signal handlers, and by the library's own drivers, too.
  *
  * What the kernel says is passed on unchanged, with errno as libc sets it.
  */
@@ -55,11 +55,22 @@ struct op {
 /* op.hmm: nothing was mirrored there when the call began, and no event would tell. */
 #define OP_LOOK_AGAIN ((struct hmm *)1)
 
-/* The library's own munmap, under a name that nobody else has. */
+/* The library's own functions, under names that nobody else has. */
 int interpose_munmap(void *addr, size_t len);
+void *interpose_malloc(size_t size);
 
 void interpose_begin_slow(struct op *op, uint64_t start, uint64_t end, enum how how);
 void interpose_end_slow(struct op *op);
+
+/*
+ * The two ways of a call that occupies memory which was free before. Another thread may
+ * have unmapped it by a raw or inner call whose event is still unread, and a device may
+ * still have it; this thread must not return before nobody has.
+ */
+/* All of [start, end) is new: whoever has it lets go. */
+void interpose_placed(uint64_t start, uint64_t end);
+/* Something of it may be new: every event of what was unmapped before is waited for. */
+void interpose_settle(uint64_t start, uint64_t end);
 
 static inline uint64_t page_up(uint64_t addr)
 {

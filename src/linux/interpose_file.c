@@ -14,6 +14,7 @@
 #include <sys/types.h>
 
 #include "linux/interpose.h"
+#include "linux/interpose_next.h"
 #include "sys/sys.h"
 #include "util/arena.h"
 
@@ -58,13 +59,17 @@ static void begin_path(struct op *op, const char *path)
 
 static int truncate_fd(int fd, off_t len)
 {
+	const struct next *next = next_in_line();
 	struct op op;
-	long ret;
+	int ret;
 
 	begin_fd(&op, fd);
-	ret = raw2(SYS_ftruncate, fd, len);
+	if (likely(next->ftruncate))
+		ret = next->ftruncate(fd, len);
+	else
+		ret = (int)interpose_result(raw2(SYS_ftruncate, fd, len));
 	interpose_end(&op);
-	return (int)interpose_result(ret);
+	return ret;
 }
 
 INTERPOSED int ftruncate(int fd, off_t len)
@@ -79,13 +84,17 @@ INTERPOSED int ftruncate64(int fd, off64_t len)
 
 static int truncate_path(const char *path, off_t len)
 {
+	const struct next *next = next_in_line();
 	struct op op;
-	long ret;
+	int ret;
 
 	begin_path(&op, path);
-	ret = raw2(SYS_truncate, (long)path, len);
+	if (likely(next->truncate))
+		ret = next->truncate(path, len);
+	else
+		ret = (int)interpose_result(raw2(SYS_truncate, (long)path, len));
 	interpose_end(&op);
-	return (int)interpose_result(ret);
+	return ret;
 }
 
 INTERPOSED int truncate(const char *path, off_t len)
@@ -107,7 +116,9 @@ static int allocate(int fd, int mode, off_t offset, off_t len)
 	struct op op = {NULL};
 	long ret;
 
-	pthread_testcancel(); /* libc's is a cancellation point */
+	/* libc's is a cancellation point, where a change must not be left under way: so it
+	 * is the kernel that comes next here. */
+	pthread_testcancel();
 	if (mode & REMOVING)
 		begin_fd(&op, fd);
 	ret = raw4(SYS_fallocate, fd, mode, offset, len);
@@ -144,17 +155,21 @@ static uint64_t segment_end(uint64_t addr)
 
 INTERPOSED int shmdt(const void *addr)
 {
+	const struct next *next = next_in_line();
 	uint64_t start = (uintptr_t)addr;
 	struct op op = {NULL};
-	long ret;
+	int ret;
 
 	if (interpose_files() && as_hold()) {
 		interpose_begin(&op, start, segment_end(start), REPLACES);
 		as_drop();
 	}
-	ret = raw1(SYS_shmdt, (long)addr);
+	if (likely(next->shmdt))
+		ret = next->shmdt(addr);
+	else
+		ret = (int)interpose_result(raw1(SYS_shmdt, (long)addr));
 	interpose_end(&op);
-	return (int)interpose_result(ret);
+	return ret;
 }
 
 static uint64_t segment_size(int id)
@@ -169,17 +184,23 @@ static uint64_t segment_size(int id)
 
 INTERPOSED void *shmat(int id, const void *addr, int flags)
 {
+	const struct next *next = next_in_line();
 	uint64_t start = (uintptr_t)addr;
 	struct op op = {NULL};
-	long ret;
+	void *ret;
 
 	if (flags & SHM_RND)
 		start &= ~((uint64_t)SHMLBA - 1);
 	if (start && flags & SHM_REMAP && interpose_open())
 		interpose_begin(&op, start, start + segment_size(id), REPLACES);
-	ret = raw3(SYS_shmat, id, (long)addr, flags);
+	if (likely(next->shmat))
+		ret = next->shmat(id, addr, flags);
+	else
+		ret = (void *)interpose_result(raw3(SYS_shmat, id, (long)addr, flags));
 	interpose_end(&op);
-	return (void *)interpose_result(ret);
+	if (ret != (void *)-1 && interpose_open() && !(flags & SHM_REMAP))
+		interpose_placed((uintptr_t)ret, (uintptr_t)ret + segment_size(id));
+	return ret;
 }
 
 #endif

@@ -13,6 +13,7 @@
 #include <sys/uio.h>
 
 #include "linux/interpose.h"
+#include "linux/interpose_next.h"
 #include "linux/kernel.h"
 
 #if INTERPOSE
@@ -21,44 +22,45 @@
 
 INTERPOSED int munmap(void *addr, size_t len)
 {
+	const struct next *next = next_in_line();
 	struct op op;
-	long ret;
+	int ret;
 
 	interpose_begin(&op, ADDR(addr), page_up(ADDR(addr) + len), UNMAPS);
-	ret = raw2(SYS_munmap, (long)addr, (long)len);
+	if (likely(next->munmap))
+		ret = next->munmap(addr, len);
+	else
+		ret = (int)interpose_result(raw2(SYS_munmap, (long)addr, (long)len));
 	interpose_end(&op);
-	return (int)interpose_result(ret);
+	return ret;
 }
 
 /* Loaded late, the name munmap is libc's for us too: this one is ours for certain. */
 HIDDEN int interpose_munmap(void *addr, size_t len)
 	__attribute__((alias("munmap"), nothrow, leaf));
 
-/*
- * Memory that the kernel chose a place for was free: if a device still has the place, the
- * news that it was unmapped is on its way (a raw call by another thread), and would come
- * too late for who uses the new memory.
- */
-static void placed(uint64_t start, uint64_t end)
+static void *next_mmap(void *addr, size_t len, int prot, int flags, int fd, off_t offset)
 {
-	struct op op;
+	const struct next *next = next_in_line();
 
-	interpose_begin(&op, start, page_up(end), DISCARDS);
-	interpose_end(&op);
+	if (likely(next->mmap))
+		return next->mmap(addr, len, prot, flags, fd, offset);
+	return (void *)interpose_result(
+		raw6(SYS_mmap, (long)addr, (long)len, prot, flags, fd, offset));
 }
 
 static void *map(void *addr, size_t len, int prot, int flags, int fd, off_t offset)
 {
 	struct op op = {NULL};
-	long ret;
+	void *ret;
 
 	if (flags & MAP_FIXED)
 		interpose_begin(&op, ADDR(addr), page_up(ADDR(addr) + len), DISCARDS);
-	ret = raw6(SYS_mmap, (long)addr, (long)len, prot, flags, fd, offset);
+	ret = next_mmap(addr, len, prot, flags, fd, offset);
 	interpose_end(&op);
-	if (!(flags & MAP_FIXED) && !failed(ret))
-		placed((uint64_t)ret, (uint64_t)ret + len);
-	return (void *)interpose_result(ret);
+	if (!(flags & MAP_FIXED) && ret != MAP_FAILED)
+		interpose_placed(ADDR(ret), ADDR(ret) + len);
+	return ret;
 }
 
 INTERPOSED void *mmap(void *addr, size_t len, int prot, int flags, int fd, off_t offset)
@@ -71,67 +73,101 @@ INTERPOSED void *mmap64(void *addr, size_t len, int prot, int flags, int fd, off
 	return map(addr, len, prot, flags, fd, offset);
 }
 
-INTERPOSED void *mremap(void *addr, size_t old_len, size_t new_len, int flags, ...)
+static void *next_mremap(void *addr, size_t old_len, size_t new_len, int flags, void *to)
+{
+	const struct next *next = next_in_line();
+
+	if (likely(next->mremap))
+		return next->mremap(addr, old_len, new_len, flags, to);
+	return (void *)interpose_result(raw5(SYS_mremap, (long)addr, (long)old_len,
+					     (long)new_len, flags, (long)to));
+}
+
+static void *move(void *addr, size_t old_len, size_t new_len, int flags, void *to)
 {
 	struct op op, target = {NULL};
+	void *ret;
+
+	interpose_begin(&op, ADDR(addr), page_up(ADDR(addr) + old_len), DISCARDS);
+	if (flags & MREMAP_FIXED)
+		interpose_begin(&target, ADDR(to), page_up(ADDR(to) + new_len), DISCARDS);
+	ret = next_mremap(addr, old_len, new_len, flags, to);
+	interpose_end(&target);
+	interpose_end(&op);
+	if (!(flags & MREMAP_FIXED) && ret != MAP_FAILED)
+		interpose_placed(ADDR(ret) + (ret == addr ? page_up(old_len) : 0),
+				 ADDR(ret) + new_len);
+	return ret;
+}
+
+INTERPOSED void *mremap(void *addr, size_t old_len, size_t new_len, int flags, ...)
+{
 	void *to = NULL;
 	va_list args;
-	long ret;
 
 	if (flags & MREMAP_FIXED) {
 		va_start(args, flags);
 		to = va_arg(args, void *);
 		va_end(args);
 	}
-	interpose_begin(&op, ADDR(addr), page_up(ADDR(addr) + old_len), DISCARDS);
-	if (flags & MREMAP_FIXED)
-		interpose_begin(&target, ADDR(to), page_up(ADDR(to) + new_len), DISCARDS);
-	ret = raw5(SYS_mremap, (long)addr, (long)old_len, (long)new_len, flags, (long)to);
-	interpose_end(&target);
-	interpose_end(&op);
-	if (!(flags & MREMAP_FIXED) && !failed(ret))
-		placed((uint64_t)ret + ((uint64_t)ret == ADDR(addr) ? page_up(old_len) : 0),
-		       (uint64_t)ret + new_len);
-	return (void *)interpose_result(ret);
+	return move(addr, old_len, new_len, flags, to);
 }
 
 /* ---- protection --------------------------------------------------------------------- */
 
+static int next_mprotect(void *addr, size_t len, int prot)
+{
+	const struct next *next = next_in_line();
+
+	if (likely(next->mprotect))
+		return next->mprotect(addr, len, prot);
+	return (int)interpose_result(raw3(SYS_mprotect, (long)addr, (long)len, prot));
+}
+
 INTERPOSED int mprotect(void *addr, size_t len, int prot)
 {
 	struct op op;
-	long ret;
+	int ret;
 
 	interpose_begin(&op, ADDR(addr), page_up(ADDR(addr) + len), ALTERS);
-	ret = raw3(SYS_mprotect, (long)addr, (long)len, prot);
+	ret = next_mprotect(addr, len, prot);
 	interpose_end(&op);
-	return (int)interpose_result(ret);
+	return ret;
 }
 
 INTERPOSED int pkey_mprotect(void *addr, size_t len, int prot, int pkey)
 {
+	const struct next *next = next_in_line();
 	struct op op;
-	long ret;
+	int ret;
 
 	interpose_begin(&op, ADDR(addr), page_up(ADDR(addr) + len), ALTERS);
 	/* As libc: -1 works on a machine without keys. */
 	if (pkey == -1)
-		ret = raw3(SYS_mprotect, (long)addr, (long)len, prot);
+		ret = next_mprotect(addr, len, prot);
+	else if (likely(next->pkey_mprotect))
+		ret = next->pkey_mprotect(addr, len, prot, pkey);
 	else
-		ret = raw4(SYS_pkey_mprotect, (long)addr, (long)len, prot, pkey);
+		ret = (int)interpose_result(
+			raw4(SYS_pkey_mprotect, (long)addr, (long)len, prot, pkey));
 	interpose_end(&op);
-	return (int)interpose_result(ret);
+	return ret;
 }
 
 INTERPOSED int remap_file_pages(void *addr, size_t size, int prot, size_t pgoff, int flags)
 {
+	const struct next *next = next_in_line();
 	struct op op;
-	long ret;
+	int ret;
 
 	interpose_begin(&op, ADDR(addr), page_up(ADDR(addr) + size), REPLACES);
-	ret = raw5(SYS_remap_file_pages, (long)addr, (long)size, prot, (long)pgoff, flags);
+	if (likely(next->remap_file_pages))
+		ret = next->remap_file_pages(addr, size, prot, pgoff, flags);
+	else
+		ret = (int)interpose_result(raw5(SYS_remap_file_pages, (long)addr,
+						 (long)size, prot, (long)pgoff, flags));
 	interpose_end(&op);
-	return (int)interpose_result(ret);
+	return ret;
 }
 
 /* ---- advice ---------------------------------------------------------------------------
@@ -154,43 +190,68 @@ static void begin_advice(struct op *op, const void *addr, size_t len, int advice
 
 INTERPOSED int madvise(void *addr, size_t len, int advice)
 {
+	const struct next *next = next_in_line();
 	struct op op;
-	long ret;
+	int ret;
 
 	begin_advice(&op, addr, len, advice);
-	ret = raw3(SYS_madvise, (long)addr, (long)len, advice);
+	if (likely(next->madvise))
+		ret = next->madvise(addr, len, advice);
+	else
+		ret = (int)interpose_result(
+			raw3(SYS_madvise, (long)addr, (long)len, advice));
 	interpose_end(&op);
-	return (int)interpose_result(ret);
+	return ret;
+}
+
+static ssize_t next_process_madvise(int pidfd, const struct iovec *iov, size_t nr,
+				    int advice, unsigned int flags)
+{
+	const struct next *next = next_in_line();
+
+	if (likely(next->process_madvise))
+		return next->process_madvise(pidfd, iov, nr, advice, flags);
+	return interpose_result(
+		raw5(SYS_process_madvise, pidfd, (long)iov, (long)nr, advice, flags));
 }
 
 /*
- * One range at a time: as the kernel does it, which answers with what was done when a
- * later range fails. Whose memory it is cannot be told from here: a change that is
- * announced and does not come is no harm.
+ * Whose memory it is cannot be told from here: a change that is announced and does not come
+ * is no harm. The list may lie where nothing can be read: that is for the kernel to say.
+ */
+static ssize_t guard_each(int pidfd, const struct iovec *iov, size_t nr, unsigned int flags)
+{
+	ssize_t done = 0;
+
+	for (size_t i = 0; i < nr; i++) {
+		struct op op = {NULL};
+		struct iovec range = {0};
+		ssize_t ret;
+
+		if (copy_in(NULL, &range, ADDR(&iov[i]), sizeof(range)) == 0)
+			begin_advice(&op, range.iov_base, range.iov_len,
+				     K_MADV_GUARD_INSTALL);
+		ret = next_process_madvise(pidfd, &iov[i], 1, K_MADV_GUARD_INSTALL, flags);
+		interpose_end(&op);
+		if (ret < 0)
+			return done ? done : ret;
+		done += ret;
+		if ((size_t)ret < range.iov_len)
+			break;
+	}
+	return done;
+}
+
+/*
+ * Guards raise no event: so they are looked at one after the other, as the kernel does it.
+ * What is discarded raises its events, which costs less than to look at the list here.
  */
 INTERPOSED ssize_t process_madvise(int pidfd, const struct iovec *iov, size_t nr,
 				   int advice, unsigned int flags)
 {
-	ssize_t done = 0;
-
-	if (!interpose_open() || !(removes(advice) || advice == K_MADV_GUARD_INSTALL) ||
-	    nr > IOV_MAX || !nr)
-		return interpose_result(raw5(SYS_process_madvise, pidfd, (long)iov,
-					     (long)nr, advice, flags));
-	for (size_t i = 0; i < nr; i++) {
-		struct op op;
-		long ret;
-
-		begin_advice(&op, iov[i].iov_base, iov[i].iov_len, advice);
-		ret = raw5(SYS_process_madvise, pidfd, (long)&iov[i], 1, advice, flags);
-		interpose_end(&op);
-		if (ret < 0)
-			return done ? done : interpose_result(ret);
-		done += ret;
-		if ((size_t)ret < iov[i].iov_len)
-			break;
-	}
-	return done;
+	if (advice != K_MADV_GUARD_INSTALL || !interpose_open() || !nr || nr > IOV_MAX)
+		return next_process_madvise(pidfd, iov, nr, advice, flags);
+	return guard_each(pidfd, iov, nr, flags);
 }
 
 /* ---- the heap's end -------------------------------------------------------------------
@@ -207,31 +268,52 @@ static void begin_shrink(struct op *op, uint64_t to)
 		interpose_begin(op, page_up(to), page_up(ADDR(__curbrk)), UNMAPS);
 }
 
-INTERPOSED int brk(void *addr)
+static void grown(uint64_t from)
 {
-	struct op op;
+	if (ADDR(__curbrk) > from && from)
+		interpose_placed(page_up(from), ADDR(__curbrk));
+}
+
+static int next_brk(void *addr)
+{
+	const struct next *next = next_in_line();
 	long ret;
 
-	begin_shrink(&op, ADDR(addr));
+	if (likely(next->brk))
+		return next->brk(addr);
 	ret = raw1(SYS_brk, (long)addr);
-	interpose_end(&op);
 	__curbrk = (void *)ret;
-	if (ADDR(ret) < ADDR(addr)) {
-		errno = ENOMEM;
-		return -1;
-	}
-	return 0;
+	if (ADDR(ret) >= ADDR(addr))
+		return 0;
+	errno = ENOMEM;
+	return -1;
+}
+
+INTERPOSED int brk(void *addr)
+{
+	uint64_t from = ADDR(__curbrk);
+	struct op op;
+	int ret;
+
+	begin_shrink(&op, ADDR(addr));
+	ret = next_brk(addr);
+	interpose_end(&op);
+	grown(from);
+	return ret;
 }
 
 INTERPOSED void *sbrk(intptr_t increment)
 {
+	const struct next *next = next_in_line();
+	uint64_t from = ADDR(__curbrk);
 	struct op op = {NULL};
 	void *ret;
 
 	if (increment < 0)
-		begin_shrink(&op, ADDR(__curbrk) - (uint64_t)-increment);
-	ret = __sbrk(increment);
+		begin_shrink(&op, from - (uint64_t)-increment);
+	ret = next->sbrk ? next->sbrk(increment) : __sbrk(increment);
 	interpose_end(&op);
+	grown(from);
 	return ret;
 }
 

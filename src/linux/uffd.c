@@ -166,6 +166,16 @@ int uffd_registered(struct uffd *uffd, uint64_t start, uint64_t end)
 	return request(uffd, UFFDIO_WRITEPROTECT, &wp);
 }
 
+/*
+ * Is the event of a change unread that is over, or under way? The kernel raises a count
+ * before it unmaps, under its lock on the address space, and lowers it when the event was
+ * read. While it is raised this call says so before it looks at what it was asked.
+ */
+bool uffd_unread(struct uffd *uffd)
+{
+	return sys_ioctl(uffd->fd, UFFDIO_WRITEPROTECT, NULL) == -EAGAIN;
+}
+
 int uffd_unregister(struct uffd *uffd, uint64_t start, uint64_t end)
 {
 	struct uffdio_range range = {.start = start, .len = end - start};

@@ -15,6 +15,8 @@
 
 #if defined(__x86_64__) && defined(__LP64__)
 
+#define RAW_IS_SYSCALL 0
+
 static inline long raw6(long nr, long a, long b, long c, long d, long e, long f)
 {
 	register long r10 __asm__("r10") = d;
@@ -30,6 +32,8 @@ static inline long raw6(long nr, long a, long b, long c, long d, long e, long f)
 }
 
 #else
+
+#define RAW_IS_SYSCALL 1 /* of libc */
 
 static inline long raw6(long nr, long a, long b, long c, long d, long e, long f)
 {
