@@ -173,7 +173,7 @@ int uffd_registered(struct uffd *uffd, uint64_t start, uint64_t end)
  */
 bool uffd_unread(struct uffd *uffd)
 {
-	return sys_ioctl(uffd->fd, UFFDIO_WRITEPROTECT, NULL) == -EAGAIN;
+	return request(uffd, UFFDIO_WRITEPROTECT, NULL) == -EAGAIN;
 }
 
 int uffd_unregister(struct uffd *uffd, uint64_t start, uint64_t end)
