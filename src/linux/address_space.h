@@ -134,6 +134,8 @@ int watch_add_locked(struct watch *watch, uint64_t start, uint64_t end, uint64_t
 void watch_del_locked(struct watch *watch, uint64_t start, uint64_t end);
 /* The first watched piece of [*start, *end), which it is cut down to; false: none. */
 bool watch_piece_locked(struct watch *watch, uint64_t *start, uint64_t *end, uint64_t *ino);
+/* Does [start, end) end within an interval, so that a part of it would be left? */
+bool watch_cuts_locked(struct watch *watch, uint64_t start, uint64_t end);
 /* The smallest range with everything of that file in it; false: none. */
 bool watch_file_locked(struct watch *watch, uint64_t ino, uint64_t *start, uint64_t *end);
 

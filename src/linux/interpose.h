@@ -50,6 +50,7 @@ struct op {
 	struct hmm *hmm; /* NULL: passed on only */
 	struct change change;
 	enum how how;
+	bool rearm; /* a part of a watched mapping is disarmed: for the call only */
 };
 
 /* op.hmm: nothing was mirrored there when the call began, and no event would tell. */

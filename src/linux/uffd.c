@@ -16,12 +16,13 @@
 
 #include "linux/address_space.h"
 #include "linux/kernel.h"
+#include "sys/raw.h"
 #include "sys/sys.h"
 #include "util/arena.h"
 
 #define NEEDED \
 	(UFFD_FEATURE_EVENT_UNMAP | UFFD_FEATURE_EVENT_REMAP | UFFD_FEATURE_EVENT_REMOVE)
-#define WORTH_IT (8 * (uint64_t)page_size())
+#define WORTH_IT (64 * (uint64_t)page_size())
 #define TRIES    3
 #define WANTED   (K_UFFD_FEATURE_WP_ASYNC | UFFD_FEATURE_WP_HUGETLBFS_SHMEM)
 
@@ -198,8 +199,15 @@ void uffd_wake(struct uffd *uffd, uint64_t start, uint64_t end)
  *
  * For a moment a missing page of the range raises an event (a fault of the kernel's own
  * fails): which is why this is not for memory that stays. The event thread answers it, also
- * while it waits for a lock that our caller holds.
+ * while it waits for a lock that our caller holds. Sealed memory stays: it says so when it
+ * is asked to move to where it is, which changes nothing.
  */
+static bool may_go(uint64_t start, uint64_t end)
+{
+	return raw4(SYS_mremap, (long)start, (long)(end - start), (long)(end - start), 0) ==
+	       (long)start;
+}
+
 void uffd_unregister_going(struct uffd *uffd, uint64_t start, uint64_t end)
 {
 	struct uffdio_register reg = {
@@ -208,7 +216,8 @@ void uffd_unregister_going(struct uffd *uffd, uint64_t start, uint64_t end)
 	};
 
 	/* Files cannot be registered like that: then it takes its time. */
-	if (end - start < WORTH_IT || request(uffd, UFFDIO_REGISTER, &reg)) {
+	if (end - start < WORTH_IT || !may_go(start, end) ||
+	    request(uffd, UFFDIO_REGISTER, &reg)) {
 		uffd_unregister(uffd, start, end);
 		return;
 	}

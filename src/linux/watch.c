@@ -209,6 +209,13 @@ bool watch_piece_locked(struct watch *watch, uint64_t *start, uint64_t *end, uin
 	return true;
 }
 
+bool watch_cuts_locked(struct watch *watch, uint64_t start, uint64_t end)
+{
+	struct watched *first = first_after(watch, start), *last = first_after(watch, end);
+
+	return (first && first->start < start) || (last && last->start < end);
+}
+
 bool watch_file_locked(struct watch *watch, uint64_t ino, uint64_t *start, uint64_t *end)
 {
 	struct watched *at;

@@ -1,0 +1,169 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Does the program's own call give what it gives without the library, on memory that a
+ * device has?
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <sched.h>
+#include <stdatomic.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+#include <sys/uio.h>
+#include <time.h>
+
+#include "test_as.h"
+
+#define PIECES   512
+#define SEALED   1024
+#define SECONDS  2
+#define NR_MSEAL 462 /* everywhere but on alpha */
+
+static struct plain plain;
+
+static char *map(size_t len, int prot)
+{
+	char *p = mmap(NULL, len, prot, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+
+	CHECK(p != MAP_FAILED);
+	return p;
+}
+
+static void use(char *p)
+{
+	struct hmm_translation t;
+
+	CHECK(hmm_translate(plain.mirror, p, 8, HMM_READ, &t) == 0);
+	CHECK(hmm_translation_put(plain.mirror, &t) == 0);
+}
+
+/* By read(2): stdio would map a buffer. */
+static int nr_mappings(void)
+{
+	int fd = open("/proc/self/maps", O_RDONLY), nr = 0;
+	char text[4096];
+	ssize_t got;
+
+	CHECK(fd >= 0);
+	while ((got = read(fd, text, sizeof(text))) > 0)
+		for (ssize_t i = 0; i < got; i++)
+			nr += text[i] == '\n';
+	close(fd);
+	return nr;
+}
+
+/* ---- mappings: a process may only have so many
+ * -------------------------------------------
+ */
+
+static void discard_every_other(void)
+{
+	char *p = map(2 * PIECES * PAGE, PROT_READ | PROT_WRITE);
+	int before;
+
+	memset(p, 1, 2 * PIECES * PAGE);
+	use(p);
+	before = nr_mappings();
+	for (int i = 0; i < PIECES; i++)
+		CHECK(madvise(p + 2 * i * PAGE, PAGE, MADV_DONTNEED) == 0);
+	printf("discarded: %d mappings, %d before\n", nr_mappings(), before);
+	CHECK(nr_mappings() <= before + 8);
+	munmap(p, 2 * PIECES * PAGE);
+}
+
+static void replace_every_other(void)
+{
+	int flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, before;
+	char *p = map(2 * PIECES * PAGE, PROT_READ | PROT_WRITE);
+
+	memset(p, 1, 2 * PIECES * PAGE);
+	use(p);
+	before = nr_mappings();
+	for (int i = 0; i < PIECES; i++)
+		CHECK(mmap(p + 2 * i * PAGE, PAGE, PROT_READ | PROT_WRITE, flags, -1, 0) !=
+		      MAP_FAILED);
+	printf("replaced: %d mappings, %d before\n", nr_mappings(), before);
+	CHECK(nr_mappings() <= before + 8);
+	munmap(p, 2 * PIECES * PAGE);
+}
+
+/* ---- lists of ranges
+ * ---------------------------------------------------------------------
+ */
+
+static void bad_list(void)
+{
+	char *none = map(PAGE, PROT_NONE);
+	int pidfd = (int)syscall(SYS_pidfd_open, getpid(), 0);
+
+	if (pidfd < 0)
+		return;
+	for (int advice = 0; advice < 200; advice++) {
+		ssize_t ret = process_madvise(pidfd, (struct iovec *)none, 1, advice, 0);
+
+		CHECK(ret == -1 && (errno == EFAULT || errno == EINVAL || errno == EPERM ||
+				    errno == ENOSYS));
+	}
+	close(pidfd);
+	munmap(none, PAGE);
+}
+
+/* ---- memory that cannot be unmapped
+ * ------------------------------------------------------
+ */
+
+static char *sealed;
+static _Atomic bool stop;
+static _Atomic int refused;
+
+static void *read_into(void *arg)
+{
+	int zero = open("/dev/zero", O_RDONLY);
+
+	CHECK(zero >= 0);
+	while (!stop) {
+		for (int i = 0; i < SEALED && !stop; i++)
+			refused += read(zero, sealed + i * PAGE, 16) != 16;
+		syscall(SYS_madvise, sealed, SEALED * PAGE, MADV_DONTNEED);
+	}
+	close(zero);
+	return NULL;
+}
+
+static void refused_munmap(void)
+{
+	struct timespec begin, now;
+	pthread_t reader;
+
+	sealed = map(SEALED * PAGE, PROT_READ | PROT_WRITE);
+	madvise(sealed, SEALED * PAGE, MADV_NOHUGEPAGE);
+	if (syscall(NR_MSEAL, sealed, SEALED * PAGE, 0)) {
+		printf("the kernel has no mseal: not tried\n");
+		return;
+	}
+	clock_gettime(CLOCK_MONOTONIC, &begin);
+	CHECK(pthread_create(&reader, NULL, read_into, NULL) == 0);
+	do {
+		use(sealed);
+		CHECK(munmap(sealed, SEALED * PAGE) == -1 && errno == EPERM);
+		clock_gettime(CLOCK_MONOTONIC, &now);
+	} while (now.tv_sec < begin.tv_sec + SECONDS);
+	stop = true;
+	pthread_join(reader, NULL);
+	printf("sealed: %d reads into it were refused\n", refused);
+	CHECK(!refused);
+}
+
+int main(void)
+{
+	plain_open(&plain, 0);
+	if (is_on("interposition")) {
+		discard_every_other();
+		replace_every_other();
+	}
+	bad_list();
+	refused_munmap();
+	plain_close(&plain);
+	return 0;
+}
