@@ -100,6 +100,7 @@ void interpose_placed(uint64_t start, uint64_t end)
 	struct op op;
 
 	interpose_begin(&op, start, page_up(end), DISCARDS);
+	op.rearm = false; /* new memory, which no device has used */
 	interpose_end(&op);
 }
 
