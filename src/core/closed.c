@@ -29,11 +29,38 @@ static void drop(struct hmm *hmm, uint32_t i)
 	hmm->closed[i] = hmm->closed[--hmm->nr_closed];
 }
 
-/* No room: one entry that covers everything, with no probe, is right for all of them. */
-static void close_everything(struct hmm *hmm, uint64_t now)
+static uint64_t lower(uint64_t a, uint64_t b)
 {
-	hmm->closed[0] = (struct closed){.end = UINT64_MAX, .since = now};
-	hmm->nr_closed = 1;
+	return a < b ? a : b;
+}
+
+static uint64_t higher(uint64_t a, uint64_t b)
+{
+	return a > b ? a : b;
+}
+
+/* No room: the entry that grows least takes it in. It is closed as of now, with no probe.
+ */
+static void close_with_nearest(struct hmm *hmm, uint64_t start, uint64_t end, uint64_t now)
+{
+	uint64_t least = UINT64_MAX;
+	uint32_t nearest = 0;
+
+	for (uint32_t i = 0; i < hmm->nr_closed; i++) {
+		const struct closed *c = &hmm->closed[i];
+		uint64_t growth =
+			higher(c->end, end) - lower(c->start, start) - (c->end - c->start);
+
+		if (growth >= least)
+			continue;
+		least = growth;
+		nearest = i;
+	}
+	hmm->closed[nearest] = (struct closed){
+		.start = lower(hmm->closed[nearest].start, start),
+		.end = higher(hmm->closed[nearest].end, end),
+		.since = now,
+	};
 }
 
 static uint64_t usable_probe(struct hmm *hmm, uint64_t end)
@@ -52,7 +79,7 @@ void closed_add_locked(struct hmm *hmm, uint64_t start, uint64_t end, uint64_t p
 	hmm->closed_next = 0;
 	hmm->closed_wait = ASK_FIRST;
 	if (hmm->nr_closed == CLOSED_MAX) {
-		close_everything(hmm, now);
+		close_with_nearest(hmm, start, end, now);
 		return;
 	}
 	hmm->closed[hmm->nr_closed++] = (struct closed){

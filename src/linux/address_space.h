@@ -239,10 +239,13 @@ int perf_poll(struct perf *perf, struct hmm *hmm);
 /* [mirror lock] */
 void perf_drain(struct perf *perf, struct as *as);
 
-/* ---- quiesce.c, copy.c ----------------------------------------------------------------
+/* ---- quiesce.c, usermode.c, copy.c ----------------------------------------------------------------
  */
 
-bool quiesce_changers_done(struct tasks *tasks);
+/* @perf: it may be used, for threads that never sleep. */
+bool quiesce_changers_done(struct tasks *tasks, bool perf);
+#define USERMODE_THREADS 32 /* for more, nothing is proved */
+bool usermode_seen(const int *tids, int nr);
 int copy_in(void *source, void *to, uint64_t from, size_t len);
 int copy_out(void *source, uint64_t to, const void *from, size_t len);
 

@@ -5,8 +5,9 @@
  * /proc/self/task/TID/syscall says which system call a thread sleeps in. A thread makes
  * one call at a time: one that is seen outside of madvise is not in the madvise of before.
  * "running" proves nothing, since it may be running inside of madvise; only the caller is
- * known to be here. The workers of io_uring make such calls for others without having a
- * number to show: they must be seen idle.
+ * known to be here. A thread that stays so is asked in another way (usermode.c). The
+ * workers of io_uring make such calls for others without having a number to show: they must
+ * be seen idle.
  *
  * It takes proof to answer yes. No is always right, and means: ask again later.
  */
@@ -101,7 +102,19 @@ static void look_again(struct undecided *undecided)
 	undecided->nr = left;
 }
 
-bool quiesce_changers_done(struct tasks *tasks)
+/* Ends of threads show as a thread that cannot be asked: the next time they are gone. */
+static bool busy_ones_done(const struct undecided *undecided)
+{
+	int tids[USERMODE_THREADS];
+
+	if (undecided->nr > USERMODE_THREADS)
+		return false;
+	for (int i = 0; i < undecided->nr; i++)
+		tids[i] = atoi(undecided->tids[i]);
+	return usermode_seen(tids, undecided->nr);
+}
+
+bool quiesce_changers_done(struct tasks *tasks, bool perf)
 {
 	const struct timespec pause = {.tv_nsec = PAUSE_NS};
 	struct undecided undecided = {.tasks = tasks, .self = sys_gettid()};
@@ -112,5 +125,5 @@ bool quiesce_changers_done(struct tasks *tasks)
 		clock_nanosleep(CLOCK_MONOTONIC, 0, &pause, NULL);
 		look_again(&undecided);
 	}
-	return !undecided.nr;
+	return !undecided.nr || (perf && busy_ones_done(&undecided));
 }

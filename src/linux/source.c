@@ -267,7 +267,7 @@ static bool changers_done(void *source, uint64_t since)
 	struct as *as = source;
 
 	/* All that is looked at is looked at after @since. */
-	return quiesce_changers_done(&as->tasks);
+	return quiesce_changers_done(&as->tasks, !as->perf.off);
 }
 
 static uint64_t now(void *source)

@@ -13,6 +13,7 @@
 #ifdef HAVE_LIBURING
 #include <liburing.h>
 #endif
+#include <linux/perf_event.h>
 #include <linux/userfaultfd.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -35,11 +36,12 @@
 static struct tasks tasks;
 static struct uffd uffd;
 static _Atomic bool stop;
+static bool perf = true; /* may be used */
 
 static bool done_soon(void)
 {
 	for (int i = 0; i < 200; i++) {
-		if (quiesce_changers_done(&tasks))
+		if (quiesce_changers_done(&tasks, perf))
 			return true;
 		usleep(5000);
 	}
@@ -49,7 +51,7 @@ static bool done_soon(void)
 static bool never_done(void)
 {
 	for (int i = 0; i < 30; i++) {
-		if (quiesce_changers_done(&tasks))
+		if (quiesce_changers_done(&tasks, perf))
 			return false;
 		usleep(1000);
 	}
@@ -132,6 +134,32 @@ static void by_worker(void)
 }
 #endif
 
+/* A thread that never sleeps is believed only where perf's clock can be put onto it. */
+static void computing(void)
+{
+	struct perf_event_attr clock = {
+		.type = PERF_TYPE_SOFTWARE,
+		.size = sizeof(clock),
+		.config = PERF_COUNT_SW_CPU_CLOCK,
+		.sample_period = 100000,
+		.exclude_kernel = 1,
+		.exclude_hv = 1,
+	};
+	int fd = (int)syscall(SYS_perf_event_open, &clock, 0, -1, -1, 0);
+
+	perf = false;
+	CHECK(never_done());
+	perf = true;
+	if (fd < 0) {
+		printf("perf is not to be had: threads that compute are not tried\n");
+		CHECK(never_done());
+		return;
+	}
+	close(fd);
+	CHECK(done_soon());
+	by_thread(); /* and the one that discards is found among them */
+}
+
 int main(void)
 {
 	const char *why;
@@ -147,7 +175,7 @@ int main(void)
 		return 77;
 	}
 	CHECK(tasks_init(&tasks) == 0);
-	CHECK(quiesce_changers_done(&tasks));
+	CHECK(quiesce_changers_done(&tasks, perf));
 	pthread_create(&thread, NULL, sleeper, NULL);
 	CHECK(done_soon());
 	by_thread();
@@ -156,7 +184,7 @@ int main(void)
 #endif
 	pthread_create(&thread, NULL, spinner, NULL);
 	usleep(20000);
-	CHECK(never_done());
+	computing();
 	stop = true;
 	pthread_join(thread, NULL);
 	CHECK(done_soon());
