@@ -57,15 +57,14 @@ static void begin_path(struct op *op, const char *path)
 		begin_inode(op, stat.st_ino);
 }
 
-static int truncate_fd(int fd, off_t len)
+static int truncate_fd(next_ftruncate *next, int fd, off_t len)
 {
-	const struct next *next = next_in_line();
 	struct op op;
 	int ret;
 
 	begin_fd(&op, fd);
-	if (likely(next->ftruncate))
-		ret = next->ftruncate(fd, len);
+	if (likely(next))
+		ret = next(fd, len);
 	else
 		ret = (int)interpose_result(raw2(SYS_ftruncate, fd, len));
 	interpose_end(&op);
@@ -74,23 +73,22 @@ static int truncate_fd(int fd, off_t len)
 
 INTERPOSED int ftruncate(int fd, off_t len)
 {
-	return truncate_fd(fd, len);
+	return truncate_fd(next_in_line()->ftruncate, fd, len);
 }
 
 INTERPOSED int ftruncate64(int fd, off64_t len)
 {
-	return truncate_fd(fd, len);
+	return truncate_fd(next_in_line()->ftruncate64, fd, len);
 }
 
-static int truncate_path(const char *path, off_t len)
+static int truncate_path(next_truncate *next, const char *path, off_t len)
 {
-	const struct next *next = next_in_line();
 	struct op op;
 	int ret;
 
 	begin_path(&op, path);
-	if (likely(next->truncate))
-		ret = next->truncate(path, len);
+	if (likely(next))
+		ret = next(path, len);
 	else
 		ret = (int)interpose_result(raw2(SYS_truncate, (long)path, len));
 	interpose_end(&op);
@@ -99,12 +97,12 @@ static int truncate_path(const char *path, off_t len)
 
 INTERPOSED int truncate(const char *path, off_t len)
 {
-	return truncate_path(path, len);
+	return truncate_path(next_in_line()->truncate, path, len);
 }
 
 INTERPOSED int truncate64(const char *path, off64_t len)
 {
-	return truncate_path(path, len);
+	return truncate_path(next_in_line()->truncate64, path, len);
 }
 
 #define REMOVING                                                                  \

@@ -39,24 +39,19 @@ INTERPOSED int munmap(void *addr, size_t len)
 HIDDEN int interpose_munmap(void *addr, size_t len)
 	__attribute__((alias("munmap"), nothrow, leaf));
 
-static void *next_mmap(void *addr, size_t len, int prot, int flags, int fd, off_t offset)
-{
-	const struct next *next = next_in_line();
-
-	if (likely(next->mmap))
-		return next->mmap(addr, len, prot, flags, fd, offset);
-	return (void *)interpose_result(
-		raw6(SYS_mmap, (long)addr, (long)len, prot, flags, fd, offset));
-}
-
-static void *map(void *addr, size_t len, int prot, int flags, int fd, off_t offset)
+static void *map(next_mmap *next, void *addr, size_t len, int prot, int flags, int fd,
+		 off_t offset)
 {
 	struct op op = {NULL};
 	void *ret;
 
 	if (flags & MAP_FIXED)
 		interpose_begin(&op, ADDR(addr), page_up(ADDR(addr) + len), DISCARDS);
-	ret = next_mmap(addr, len, prot, flags, fd, offset);
+	if (likely(next))
+		ret = next(addr, len, prot, flags, fd, offset);
+	else
+		ret = (void *)interpose_result(
+			raw6(SYS_mmap, (long)addr, (long)len, prot, flags, fd, offset));
 	interpose_end(&op);
 	if (!(flags & MAP_FIXED) && ret != MAP_FAILED)
 		interpose_placed(ADDR(ret), ADDR(ret) + len);
@@ -65,12 +60,12 @@ static void *map(void *addr, size_t len, int prot, int flags, int fd, off_t offs
 
 INTERPOSED void *mmap(void *addr, size_t len, int prot, int flags, int fd, off_t offset)
 {
-	return map(addr, len, prot, flags, fd, offset);
+	return map(next_in_line()->mmap, addr, len, prot, flags, fd, offset);
 }
 
 INTERPOSED void *mmap64(void *addr, size_t len, int prot, int flags, int fd, off64_t offset)
 {
-	return map(addr, len, prot, flags, fd, offset);
+	return map(next_in_line()->mmap64, addr, len, prot, flags, fd, offset);
 }
 
 static void *next_mremap(void *addr, size_t old_len, size_t new_len, int flags, void *to)
@@ -182,7 +177,8 @@ static bool removes(int advice)
 static void begin_advice(struct op *op, const void *addr, size_t len, int advice)
 {
 	op->hmm = NULL;
-	if (removes(advice))
+	/* No huge page is made where pieces are watched and others are not, or pinned. */
+	if (removes(advice) || advice == K_MADV_COLLAPSE)
 		interpose_begin(op, ADDR(addr), page_up(ADDR(addr) + len), DISCARDS);
 	else if (advice == K_MADV_GUARD_INSTALL)
 		interpose_begin(op, ADDR(addr), page_up(ADDR(addr) + len), ALTERS);

@@ -67,6 +67,7 @@ static void look_for_mappings(struct next *next)
 {
 	LOOK(next, munmap);
 	LOOK(next, mmap);
+	LOOK(next, mmap64);
 	LOOK(next, mremap);
 	LOOK(next, mprotect);
 	LOOK(next, pkey_mprotect);
@@ -78,7 +79,9 @@ static void look_for_mappings(struct next *next)
 	LOOK(next, shmat);
 	LOOK(next, shmdt);
 	LOOK(next, ftruncate);
+	LOOK(next, ftruncate64);
 	LOOK(next, truncate);
+	LOOK(next, truncate64);
 }
 
 static void look_for_allocator(struct next *next)

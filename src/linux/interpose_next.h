@@ -15,9 +15,14 @@
 #include <sys/types.h>
 #include <sys/uio.h>
 
+/* Of two names. The library is built where off_t has 64 bits. */
+typedef void *next_mmap(void *addr, size_t len, int prot, int flags, int fd, off_t offset);
+typedef int next_ftruncate(int fd, off_t len);
+typedef int next_truncate(const char *path, off_t len);
+
 struct next {
 	int (*munmap)(void *addr, size_t len);
-	void *(*mmap)(void *addr, size_t len, int prot, int flags, int fd, off_t offset);
+	next_mmap *mmap, *mmap64;
 	void *(*mremap)(void *addr, size_t old_len, size_t new_len, int flags, ...);
 	int (*mprotect)(void *addr, size_t len, int prot);
 	int (*pkey_mprotect)(void *addr, size_t len, int prot, int pkey);
@@ -29,8 +34,8 @@ struct next {
 	void *(*sbrk)(intptr_t increment);
 	void *(*shmat)(int id, const void *addr, int flags);
 	int (*shmdt)(const void *addr);
-	int (*ftruncate)(int fd, off_t len);
-	int (*truncate)(const char *path, off_t len);
+	next_ftruncate *ftruncate, *ftruncate64;
+	next_truncate *truncate, *truncate64;
 
 	void (*free)(void *block);
 	void *(*malloc)(size_t size);

@@ -58,6 +58,7 @@ struct k_page_region {
 #define K_MADV_POPULATE_READ   22
 #define K_MADV_POPULATE_WRITE  23
 #define K_MADV_DONTNEED_LOCKED 24
+#define K_MADV_COLLAPSE        25
 #define K_MADV_GUARD_INSTALL   102
 #define K_MADV_GUARD_REMOVE    103
 

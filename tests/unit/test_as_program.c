@@ -88,6 +88,39 @@ static void replace_every_other(void)
 	munmap(p, 2 * PIECES * PAGE);
 }
 
+/* ---- huge pages
+ * --------------------------------------------------------------------------
+ */
+
+#define HUGE       (2ul << 20)
+#define K_COLLAPSE 25
+
+static char *huge_place(void)
+{
+	char *p = map(4 * HUGE, PROT_READ | PROT_WRITE);
+
+	p = (char *)(((uintptr_t)p + HUGE - 1) & ~(HUGE - 1));
+	madvise(p, 2 * HUGE, MADV_NOHUGEPAGE);
+	memset(p, 1, HUGE / 2);
+	memset(p + HUGE, 1, HUGE / 2);
+	madvise(p, 2 * HUGE, MADV_HUGEPAGE);
+	return p;
+}
+
+/* Half of the pages are there, and a device uses the other end of the mapping. */
+static void collapse(void)
+{
+	char *p = huge_place();
+
+	if (madvise(p, HUGE, K_COLLAPSE)) {
+		printf("no huge page is to be had here: not tried\n");
+		return;
+	}
+	p = huge_place();
+	use(p + HUGE);
+	CHECK(madvise(p, HUGE, K_COLLAPSE) == 0);
+}
+
 /* ---- lists of ranges
  * ---------------------------------------------------------------------
  */
@@ -161,6 +194,7 @@ int main(void)
 	if (is_on("interposition")) {
 		discard_every_other();
 		replace_every_other();
+		collapse();
 	}
 	bad_list();
 	refused_munmap();
