@@ -215,7 +215,7 @@ int sys_futex_wait(_Atomic uint32_t *word, uint32_t value, const struct timespec
 	int ret = (int)raw6(SYS_futex, (long)word, FUTEX_WAIT_BITSET_PRIVATE, value,
 			    (long)deadline, 0, FUTEX_BITSET_MATCH_ANY);
 
-	return ret == -EAGAIN || ret == -EINTR ? 0 : ret;
+	return ret == -EAGAIN ? 0 : ret;
 }
 
 void sys_futex_wake(_Atomic uint32_t *word)

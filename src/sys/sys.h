@@ -61,7 +61,8 @@ int sys_getpid(void);
  * calling thread has blocked, a bit each; @before may be NULL.
  */
 int sys_sigmask(const uint64_t *mask, uint64_t *before);
-/* While *word is @value; the deadline is of CLOCK_MONOTONIC. May return 0 early. */
+/* While *word is @value; the deadline is of CLOCK_MONOTONIC. May return 0 early;
+ * -ETIMEDOUT; -EINTR a handler has run. */
 int sys_futex_wait(_Atomic uint32_t *word, uint32_t value, const struct timespec *deadline);
 void sys_futex_wake(_Atomic uint32_t *word);
 

@@ -112,10 +112,11 @@ uint32_t event_count_prepare_locked(struct event_count *events)
 bool event_count_wait(struct event_count *events, uint32_t count,
 		      const struct timespec *deadline)
 {
-	while (atomic_load_explicit(&events->count, memory_order_acquire) == count)
-		if (sys_futex_wait(&events->count, count, deadline) == -ETIMEDOUT)
-			return false;
-	return true;
+	int err = 0;
+
+	while (!err && atomic_load_explicit(&events->count, memory_order_acquire) == count)
+		err = sys_futex_wait(&events->count, count, deadline);
+	return err != -ETIMEDOUT;
 }
 
 /* A waiter that a handler took away for good left its mark: this wakes nobody, once. */

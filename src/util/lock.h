@@ -49,7 +49,10 @@ struct event_count {
 
 /* With the lock held: the count to wait with after the lock has been given back. */
 uint32_t event_count_prepare_locked(struct event_count *events);
-/* No lock held. False: the deadline (CLOCK_MONOTONIC; NULL: none) passed. */
+/*
+ * No lock held. False: the deadline (CLOCK_MONOTONIC; NULL: none) passed. It returns when a
+ * handler has run, too, which may have forked: nobody would wake the child.
+ */
 bool event_count_wait(struct event_count *events, uint32_t count,
 		      const struct timespec *deadline);
 /* With the lock held: whoever has prepared looks again. */
