@@ -139,6 +139,13 @@ void change_drain_locked(struct hmm *hmm)
 		atomic_store_explicit(&hmm->poll[i].seen, word[i], memory_order_release);
 }
 
+void change_told(struct hmm *hmm, uint64_t start, uint64_t end)
+{
+	core_lock(hmm);
+	log_change_locked(hmm, start, end);
+	core_unlock(hmm);
+}
+
 void change_seen(struct hmm *hmm, uint64_t start, uint64_t end)
 {
 	core_assert_locked(hmm);

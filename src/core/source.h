@@ -118,6 +118,9 @@ bool change_unmark(struct hmm *hmm, uint32_t patience_ms);
 void change_arm_begin(struct hmm *hmm, uint64_t start, uint64_t end);
 void change_arm_end(struct hmm *hmm);
 
+/* A change that needs no device off the range: who looked at it is told. Unlocked. */
+void change_told(struct hmm *hmm, uint64_t start, uint64_t end);
+
 /* [locked, from source_ops.drain] A change that is over was found in a record. */
 void change_seen(struct hmm *hmm, uint64_t start, uint64_t end);
 

@@ -252,8 +252,15 @@ int copy_out(void *source, uint64_t to, const void *from, size_t len);
 /* ---- process.c: the one there is ------------------------------------------------------
  */
 
+#define REFUSED 8
+
 struct as {
 	pthread_mutex_t lock;
+	/* lock: mappings that userfaultfd never takes, as far as was tried */
+	struct as_refused {
+		uint64_t start, end, ino;
+	} refused[REFUSED];
+	unsigned int next_refused;
 	struct uffd uffd;
 	struct maps maps;
 	struct pages pages;

@@ -158,7 +158,7 @@ INTERPOSED int shmdt(const void *addr)
 	struct op op = {NULL};
 	int ret;
 
-	if (interpose_files() && as_hold()) {
+	if (interpose_mirrored(start, start + 1, REPLACES) && as_hold()) {
 		interpose_begin(&op, start, segment_end(start), REPLACES);
 		as_drop();
 	}

@@ -303,11 +303,23 @@ static void fork_child(void)
 	forget_parent();
 }
 
+/* Private pages are shared with the child now, until one of the two writes: whoever holds a
+ * range with pages that may be written is told. */
+static void fork_parent(void)
+{
+	struct hmm *hmm = as_hold();
+
+	if (!hmm)
+		return;
+	change_told(hmm, 0, UINT64_MAX);
+	as_drop();
+}
+
 static int register_fork(void)
 {
 	static bool done;
 
-	if (!done && pthread_atfork(NULL, NULL, fork_child))
+	if (!done && pthread_atfork(NULL, fork_parent, fork_child))
 		return core_error(-ENOMEM, "cannot register fork handlers: out of memory");
 	done = true;
 	return 0;

@@ -120,6 +120,44 @@ static bool watchable(const struct as *as, const struct as_mapping *mapping)
 	return !mapping_unpinnable(mapping) || (as->uffd.any && mapping->ino);
 }
 
+static bool was_refused(struct as *as, const struct as_mapping *mapping)
+{
+	bool found = false;
+
+	as_lock(&as->lock);
+	for (unsigned int i = 0; i < REFUSED && !found; i++)
+		found = as->refused[i].start == mapping->start &&
+			as->refused[i].end == mapping->end &&
+			as->refused[i].ino == mapping->ino;
+	as_unlock(&as->lock);
+	return found;
+}
+
+static void remember_refused(struct as *as, const struct as_mapping *mapping)
+{
+	as_lock(&as->lock);
+	as->refused[as->next_refused++ % REFUSED] = (struct as_refused){
+		.start = mapping->start, .end = mapping->end, .ino = mapping->ino};
+	as_unlock(&as->lock);
+}
+
+/*
+ * Refused: is it worth another try? There may have been a hole for a moment. What was
+ * refused every time is tried twice only from then on.
+ */
+static bool try_again(struct as *as, const struct as_mapping *mapping, int *tries)
+{
+	if (!watchable(as, mapping))
+		return false;
+	if (*tries == ARM_TRIES && was_refused(as, mapping))
+		*tries = 2;
+	if (--*tries)
+		return true;
+	if (!was_refused(as, mapping))
+		remember_refused(as, mapping);
+	return false;
+}
+
 static int arm_all(struct as *as, uint64_t start, uint64_t end)
 {
 	struct as_mapping mapping;
@@ -135,7 +173,7 @@ static int arm_all(struct as *as, uint64_t start, uint64_t end)
 		if (err)
 			return err == -ENOENT ? -EFAULT : err;
 		err = arm_mapping(as, &mapping);
-		if (err == -EOPNOTSUPP && watchable(as, &mapping) && --tries)
+		if (err == -EOPNOTSUPP && try_again(as, &mapping, &tries))
 			continue;
 		if (err == -EAGAIN && --tries)
 			continue;

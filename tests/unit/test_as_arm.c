@@ -122,6 +122,23 @@ static void nothing_can_be_watched(void)
 	munmap(p, page);
 }
 
+/* Memory that may be dropped any time is never taken: that is not tried each time anew. */
+static void refused_for_good(void)
+{
+	void *p = mmap(NULL, page, PROT_READ | PROT_WRITE,
+		       0x08 /* MAP_DROPPABLE */ | MAP_ANONYMOUS, -1, 0);
+	uint64_t at = (uintptr_t)p;
+
+	if (p == MAP_FAILED) {
+		printf("the kernel has no memory that may be dropped: not tried\n");
+		return;
+	}
+	for (int i = 0; i < 3; i++)
+		CHECK(as_arm(&as_self, at, at + page) == -EOPNOTSUPP);
+	CHECK(as_self.next_refused == 1 && as_self.refused[0].start == at);
+	munmap(p, page);
+}
+
 int main(int argc, char **argv)
 {
 	struct hmm *hmm;
@@ -145,6 +162,7 @@ int main(int argc, char **argv)
 	lost(128, 100, 200);
 	lost(128, 120, 130);
 	mapping_is_gone();
+	refused_for_good();
 	left_behind();
 	if (argc < 2) /* a sanitizer has mmap() to itself */
 		place_is_reused();

@@ -11,6 +11,7 @@
 #include <sys/mman.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
+#include <sys/wait.h>
 #include <time.h>
 
 #include "test_as.h"
@@ -188,6 +189,37 @@ static void refused_munmap(void)
 	CHECK(!refused);
 }
 
+/* ---- a range is told of a fork
+ * -----------------------------------------------------------
+ */
+
+static void told_of_fork(void)
+{
+	char *p = map(PAGE, PROT_READ | PROT_WRITE);
+	uint64_t pfn;
+	struct hmm_range range = {
+		.mirror = plain.mirror,
+		.start = (uintptr_t)p,
+		.end = (uintptr_t)p + PAGE,
+		.default_flags = HMM_PFN_REQ_WRITE,
+		.pfns = &pfn,
+	};
+	pid_t child;
+
+	if (hmm_range_begin(&range)) {
+		printf("no range is to be had: %s\n", hmm_error());
+		return;
+	}
+	CHECK(hmm_range_fault(&range) == 0);
+	CHECK(!hmm_range_retry(&range));
+	child = fork();
+	if (!child)
+		_exit(0);
+	CHECK(child > 0 && hmm_range_retry(&range));
+	CHECK(waitpid(child, NULL, 0) == child);
+	munmap(p, PAGE);
+}
+
 int main(void)
 {
 	plain_open(&plain, 0);
@@ -197,6 +229,7 @@ int main(void)
 		collapse();
 	}
 	bad_list();
+	told_of_fork();
 	refused_munmap();
 	plain_close(&plain);
 	return 0;
