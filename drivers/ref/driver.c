@@ -153,8 +153,8 @@ int hmm_ref_open(struct hmm *hmm, const struct hmm_ref_attr *attr, struct hmm_re
 	err = ref_access_probe();
 	if (err) {
 		hmm_device_error(err,
-				 "hmm_ref_open: process_vm_readv on this process: %s: "
-				 "allow it in the seccomp filter",
+				 "hmm_ref_open: neither process_vm_readv nor a pipe can "
+				 "be had: %s",
 				 strerror(-err));
 		goto err_free;
 	}
@@ -218,7 +218,7 @@ int hmm_ref_features(struct hmm_feature *features, unsigned int max)
 			 "stage");
 	if (err) {
 		f.state = HMM_FEATURE_MISSING;
-		strcpy(f.reason, "this process may not use process_vm_readv(2) on itself");
+		strcpy(f.reason, "neither process_vm_readv(2) nor a pipe can be had");
 		strcpy(f.remedy,
 		       "allow it in the seccomp filter of the container or service");
 	}

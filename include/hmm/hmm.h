@@ -58,10 +58,11 @@ HMM_API const char *hmm_mode_name(enum hmm_mode mode);
 
 #define HMM_NO_INTERPOSE 1u /* do not use the interposed libc calls: events alone */
 #define HMM_NO_PERF      2u /* do not watch for mprotect by raw system calls */
+#define HMM_NEED_WATCH   4u /* fail where no memory can be watched for changes */
 
 struct hmm_attr {
 	size_t size;               /* sizeof(struct hmm_attr) */
-	uint32_t flags;            /* HMM_NO_... */
+	uint32_t flags;            /* HMM_NO_..., HMM_NEED_WATCH */
 	uint32_t max_translations; /* all mirrors together; 0: 1,048,576; at most 16,777,216
 				    */
 	uint32_t wait_ms; /* the longest that a call waits for a change; 0: 10,000 */
@@ -77,8 +78,12 @@ struct hmm_attr {
  * With HMM_STATS=stderr or HMM_STATS=FILE in its environment, a process tells in one line
  * what the library did, when it ends by exit().
  *
- * -EINVAL bad attributes; -EPERM or -ENOSYS no source of changes can be had on this
- * kernel (hmm_error() says what is missing and what to do); -ENOMEM; -EMFILE; -EAGAIN.
+ * Where no source of changes can be had (in a container whose filter refuses userfaultfd)
+ * memory is reached in the ways that need no watching: direct or staged, each time anew;
+ * hmm_features() says so. With HMM_NEED_WATCH that is -EPERM or -ENOSYS (hmm_error() says
+ * what is missing and what to do).
+ *
+ * -EINVAL bad attributes; -ENOMEM; -EMFILE; -EAGAIN.
  */
 HMM_API int hmm_open(const struct hmm_attr *attr, struct hmm **out);
 

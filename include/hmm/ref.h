@@ -40,8 +40,8 @@ struct hmm_ref_attr {
  * Holds a reference on @hmm. The application then makes the device's mirror with
  * hmm_mirror_create(hmm_ref_device(ref), ...). May sleep.
  *
- * -EINVAL bad attributes; -EPERM or -ENOSYS this process may not use process_vm_readv(2)
- * on itself (a seccomp filter); -ENOMEM; -ECHILD.
+ * -EINVAL bad attributes; -EMFILE a seccomp filter refuses process_vm_readv(2), and no
+ * pipe can be had in its place; -ENOMEM; -ECHILD.
  */
 HMM_API int hmm_ref_open(struct hmm *hmm, const struct hmm_ref_attr *attr,
 			 struct hmm_ref **out);

@@ -248,6 +248,8 @@ bool quiesce_changers_done(struct tasks *tasks, bool perf);
 bool usermode_seen(const int *tids, int nr);
 int copy_in(void *source, void *to, uint64_t from, size_t len);
 int copy_out(void *source, uint64_t to, const void *from, size_t len);
+/* Is process_vm_readv refused? Then copies go through a pipe. */
+bool copy_refused(void);
 
 /* ---- process.c: the one there is ------------------------------------------------------
  */

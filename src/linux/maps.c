@@ -178,10 +178,49 @@ static int next_by_text_locked(struct maps *maps, uint64_t addr, struct as_mappi
 	return walk_text_locked(maps, ends_above, &search);
 }
 
+/* ---- without a list ------------------------------------------------------------------ */
+
+static bool lacks_list(struct maps *maps)
+{
+	return maps->file.handle == OWN_NONE;
+}
+
+/* What the kernel says when it is asked to make the page usable, which changes no byte. */
+static bool may(uint64_t page, int advice)
+{
+	uint64_t word, own = (uintptr_t)&word & ~((uint64_t)page_size() - 1);
+
+	if (sys_madvise((void *)(uintptr_t)page, page_size(), advice) == 0)
+		return true;
+	/* Before 5.14 it is not known: whoever writes copies with a check of its own. */
+	return sys_madvise((void *)(uintptr_t)own, page_size(), K_MADV_POPULATE_READ) &&
+	       copy_in(NULL, &word, page, sizeof(word)) == 0;
+}
+
+/* Where /proc is not mounted: one page at a time, by trying. */
+static int probe(uint64_t addr, struct as_mapping *out)
+{
+	uint64_t page = addr & ~((uint64_t)page_size() - 1);
+	unsigned char there;
+
+	if (sys_mincore(page, page_size(), &there) < 0)
+		return -ENOENT;
+	*out = (struct as_mapping){
+		.start = page,
+		.end = page + page_size(),
+		.read = may(page, K_MADV_POPULATE_READ),
+		.write = may(page, K_MADV_POPULATE_WRITE),
+		.name = "(unknown: /proc is not mounted)",
+	};
+	return 0;
+}
+
 int maps_next(struct maps *maps, uint64_t addr, struct as_mapping *out)
 {
 	int err;
 
+	if (lacks_list(maps))
+		return probe(addr, out);
 	if (maps->query)
 		return query(maps, addr, K_PROCMAP_COVERING_OR_NEXT, out);
 	as_lock(&maps->lock);
@@ -197,6 +236,8 @@ void maps_each(struct maps *maps,
 	struct as_mapping mapping;
 	uint64_t at = 0;
 
+	if (lacks_list(maps))
+		return;
 	if (!maps->query) {
 		as_lock(&maps->lock);
 		walk_text_locked(maps, visit, arg);
@@ -223,6 +264,8 @@ int maps_find(struct maps *maps, uint64_t addr, struct as_mapping *out)
 {
 	int err;
 
+	if (lacks_list(maps))
+		return probe(addr, out);
 	if (maps->query) {
 		do {
 			err = query(maps, addr, 0, out);

@@ -21,7 +21,7 @@
 #define DEFAULT_TRANSLATIONS 1048576u
 #define MAX_TRANSLATIONS     16777216u
 #define DEFAULT_WAIT_MS      10000u
-#define FLAGS                (HMM_NO_INTERPOSE | HMM_NO_PERF)
+#define FLAGS                (HMM_NO_INTERPOSE | HMM_NO_PERF | HMM_NEED_WATCH)
 
 HIDDEN struct as as_self = {
 	.lock = PTHREAD_MUTEX_INITIALIZER,
@@ -121,6 +121,8 @@ static void make_wake(void)
 
 static void stop_event_thread(void)
 {
+	if (as_self.uffd.none)
+		return;
 	as_self.stop = true;
 	if (as_self.wake)
 		sys_munmap(as_self.wake, page_size());
@@ -132,6 +134,14 @@ static int start_event_thread(void)
 {
 	int err;
 
+	/* Nothing is remembered where nothing is watched, so there is nothing to be told.
+	 */
+	if (as_self.uffd.none) {
+		as_self.perf = (struct perf){
+			.off = !as_self.want_perf,
+			.why = "no memory can be watched, so nothing is remembered"};
+		return 0;
+	}
 	as_self.stop = false;
 	sem_init(&as_self.ready, 0, 0);
 	make_wake();
@@ -152,37 +162,60 @@ static int start_event_thread(void)
 /* ---- parts
  * --------------------------------------------------------------------------------- */
 
-static int open_uffd(void)
+/* What others may lift by giving it, not what this machine lacks at this moment. */
+static bool short_of(int err)
+{
+	return err == -EMFILE || err == -ENFILE || err == -ENOMEM;
+}
+
+static int cannot_watch(const struct hmm_attr *attr, int err, const char *why)
+{
+	uffd_close(&as_self.uffd);
+	as_self.uffd.none = true;
+	if (!(attr->flags & HMM_NEED_WATCH) && !short_of(err))
+		return 0;
+	return core_error(
+		short_of(err)                     ? err
+		: err == -EPERM || err == -EACCES ? -EPERM
+						  : -ENOSYS,
+		"no changes of this process's memory can be seen: %s; see `hmm info`", why);
+}
+
+/*
+ * Where nothing can be watched memory is reached all the same, in the ways that need no
+ * watching. Without a list of what is mapped nothing can be watched either.
+ */
+static int open_uffd(const struct hmm_attr *attr)
 {
 	const char *why;
 	int err = uffd_open(&as_self.uffd, &why);
 
-	if (!err)
-		return 0;
-	return core_error(
-		err == -EMFILE || err == -ENFILE || err == -ENOMEM ? err
-		: err == -EPERM || err == -EACCES                  ? -EPERM
-								   : -ENOSYS,
-		"no changes of this process's memory can be seen: %s; see `hmm info`", why);
+	if (err)
+		return cannot_watch(attr, err, why);
+	if (as_self.uffd.none)
+		return cannot_watch(attr, -ENOSYS,
+				    "the kernel has no write-protection by userfaultfd on "
+				    "this processor");
+	return 0;
 }
 
-static int open_proc(void)
+static int open_proc(const struct hmm_attr *attr)
 {
 	int err = maps_init(&as_self.maps);
 
+	if (err && short_of(err))
+		return core_error(err, "cannot read /proc/self/maps: raise RLIMIT_NOFILE");
 	if (err)
-		return core_error(err, "cannot read /proc/self/maps: mount /proc");
+		err = cannot_watch(attr, err, "/proc is not mounted");
+	if (err)
+		return err;
+	/* Without these two: no look at a range, a removal's end is proved by other means.
+	 */
 	err = pages_init(&as_self.pages);
-	if (err)
-		return core_error(
-			err, "cannot read /proc/self/pagemap: %s",
-			err == -EACCES || err == -EPERM
-				? "the process changed its user and may not look at "
-				  "itself; see prctl(PR_SET_DUMPABLE)"
-				: "mount /proc");
-	err = tasks_init(&as_self.tasks);
-	if (err)
-		return core_error(err, "cannot read /proc/self/task: mount /proc");
+	if (!err || !short_of(err))
+		err = tasks_init(&as_self.tasks);
+	if (err && short_of(err))
+		return core_error(err, "cannot open files of /proc: raise RLIMIT_NOFILE");
 	return 0;
 }
 
@@ -263,6 +296,7 @@ static void forget_fds(void)
 		as_self.tasks.file.handle = OWN_NONE;
 	as_self.perf.nr_rings = 0;
 	as_self.wake = NULL;
+	as_self.uffd.closed = as_self.uffd.none = false;
 }
 
 static void init_locks(void)
@@ -336,7 +370,8 @@ static int check_attr(const struct hmm_attr *given, struct hmm_attr *out)
 		    given->max_translations > MAX_TRANSLATIONS)
 			return core_error(-EINVAL,
 					  "struct hmm_attr: size must be %zu, flags of "
-					  "HMM_NO_..., max_translations at most %u",
+					  "HMM_NO_... and HMM_NEED_WATCH, max_translations "
+					  "at most %u",
 					  sizeof(*given), MAX_TRANSLATIONS);
 		*out = *given;
 	}
@@ -359,9 +394,9 @@ static int open_all(const struct hmm_attr *attr)
 	if (err)
 		core_error(err, "cannot reserve the library's own memory: raise RLIMIT_AS");
 	if (!err)
-		err = open_uffd();
+		err = open_uffd(attr);
 	if (!err)
-		err = open_proc();
+		err = open_proc(attr);
 	if (!err)
 		err = open_core(attr, &hmm);
 	if (err)

@@ -75,7 +75,8 @@ static const char *why_not(int err)
 		return "the kernel has no userfaultfd, or a seccomp filter hides it";
 	case -EPERM:
 	case -EACCES:
-		return "userfaultfd is forbidden to this process (a seccomp filter?)";
+		return "userfaultfd is forbidden to this process (a seccomp filter?): "
+		       "memory is reached directly or staged, each time anew";
 	case -EMFILE:
 	case -ENFILE:
 		return "no file descriptor is left";

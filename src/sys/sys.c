@@ -107,6 +107,12 @@ int sys_close_range(unsigned int first, unsigned int last, unsigned int flags)
 	return (int)raw3(SYS_close_range, first, last, flags);
 }
 
+int sys_pipe(int ends[2])
+{
+	INJECT("pipe");
+	return (int)raw2(SYS_pipe2, (long)ends, O_CLOEXEC | O_NONBLOCK);
+}
+
 int sys_unshare_files(void)
 {
 	INJECT("unshare");

@@ -39,6 +39,7 @@ int sys_dup_from(int fd, int from);
 /* Every number of [first, last] that the calling thread's table has. */
 int sys_close_range(unsigned int first, unsigned int last, unsigned int flags);
 int sys_unshare_files(void);
+int sys_pipe(int ends[2]); /* not blocking */
 
 int sys_mmap(void **out, size_t len, int prot, int flags, int fd);
 int sys_munmap(void *addr, size_t len);
