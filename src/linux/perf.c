@@ -288,23 +288,16 @@ static int choose_size(struct perf *perf, unsigned int nr)
 /* @tasks NULL: the calling thread alone. */
 static int open_rings(struct perf *perf, struct tasks *tasks)
 {
-	struct opening *opening;
-	int err;
+	struct opening opening = {.perf = perf};
+	int err = read_cpus(&opening);
 
-	/* Too large for a thread's stack; nothing is watched yet. */
-	opening = calloc(1, sizeof(*opening));
-	if (!opening)
-		return off(perf, -ENOMEM, "out of memory");
-	opening->perf = perf;
-	err = read_cpus(opening);
 	if (!err)
-		err = choose_size(perf, opening->nr_cpus);
+		err = choose_size(perf, opening.nr_cpus);
 	if (!err)
-		err = tasks ? open_threads(opening, tasks)
-			    : open_thread(perf, opening, sys_gettid());
-	if (!err && perf->nr_rings < opening->nr_cpus)
+		err = tasks ? open_threads(&opening, tasks)
+			    : open_thread(perf, &opening, sys_gettid());
+	if (!err && perf->nr_rings < opening.nr_cpus)
 		err = -EIO;
-	free(opening);
 	return err;
 }
 

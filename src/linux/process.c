@@ -7,11 +7,13 @@
  * across the start and the end of the two threads; neither of them takes it.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <linux/membarrier.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <time.h>
 
 #include "linux/address_space.h"
@@ -20,6 +22,10 @@
 
 #define DEFAULT_TRANSLATIONS 1048576u
 #define MAX_TRANSLATIONS     16777216u
+#define LEAST_TRANSLATIONS   4096u
+#define TRANSLATION_SIZE     160u          /* bytes of address space each */
+#define STRICT_ROOM          (64ull << 20) /* where memory is committed strictly */
+#define STACK_SIZE           (256u << 10)
 #define DEFAULT_WAIT_MS      10000u
 #define FLAGS                (HMM_NO_INTERPOSE | HMM_NO_PERF | HMM_NEED_WATCH)
 
@@ -69,7 +75,17 @@ static int create_ordinary(pthread_t *thread, void *(*body)(void *), void *arg)
 	pthread_attr_setinheritsched(&attr, PTHREAD_EXPLICIT_SCHED);
 	pthread_attr_setschedpolicy(&attr, SCHED_OTHER);
 	pthread_attr_setschedparam(&attr, &none);
+	/* After mlockall() all of it is filled at once. (It may be too small for libc, with
+	 * the program's thread-local data: then the usual size is taken.) */
+	pthread_attr_setstacksize(&attr, STACK_SIZE);
 	err = pthread_create(thread, &attr, body, arg);
+	if (err == EINVAL) {
+		pthread_attr_t usual;
+
+		pthread_attr_init(&usual);
+		err = pthread_create(thread, &usual, body, arg);
+		pthread_attr_destroy(&usual);
+	}
 	pthread_attr_destroy(&attr);
 	if (err)
 		return err;
@@ -219,6 +235,51 @@ static int open_proc(const struct hmm_attr *attr)
 	return 0;
 }
 
+static uint64_t limit_of(int resource)
+{
+	struct rlimit limit = {.rlim_cur = RLIM_INFINITY};
+
+	getrlimit((__rlimit_resource_t)resource, &limit);
+	return limit.rlim_cur == RLIM_INFINITY ? UINT64_MAX : limit.rlim_cur;
+}
+
+static bool commits_strictly(void)
+{
+	int fd = sys_open(AT_FDCWD, "/proc/sys/vm/overcommit_memory", O_RDONLY);
+	char mode = '0';
+
+	if (fd < 0)
+		return false;
+	sys_read(fd, &mode, 1);
+	sys_close(fd);
+	return mode == '2';
+}
+
+/*
+ * Where address space is scarce the library takes a quarter of it at most, unless it was
+ * told how many translations there are to be.
+ */
+static uint32_t affordable(void)
+{
+	uint64_t room = limit_of(RLIMIT_AS) < limit_of(RLIMIT_DATA) ? limit_of(RLIMIT_AS)
+								    : limit_of(RLIMIT_DATA);
+	uint64_t max = DEFAULT_TRANSLATIONS;
+
+	if (commits_strictly() && room > STRICT_ROOM)
+		room = STRICT_ROOM;
+	while (max > LEAST_TRANSLATIONS && max * TRANSLATION_SIZE > room / 4)
+		max /= 2;
+	return (uint32_t)max;
+}
+
+static const char *scarce(void)
+{
+	return limit_of(RLIMIT_AS) != UINT64_MAX ? "RLIMIT_AS"
+	       : limit_of(RLIMIT_DATA) != UINT64_MAX
+		       ? "RLIMIT_DATA"
+		       : "vm.overcommit_memory (or its ratio)";
+}
+
 static int open_core(const struct hmm_attr *attr, struct hmm **out)
 {
 	struct core_attr core = {
@@ -228,9 +289,17 @@ static int open_core(const struct hmm_attr *attr, struct hmm **out)
 		.source = &as_self,
 	};
 
+	int err;
+
 	if (sys_membarrier(MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED))
 		core.ops = &as_source_ops_no_barrier;
-	return core_create(&core, out);
+	err = core_create(&core, out);
+	if (err == -ENOMEM)
+		return core_error(err,
+				  "cannot reserve the library's own memory for %u "
+				  "translations: raise %s or lower max_translations",
+				  attr->max_translations, scarce());
+	return err;
 }
 
 static void close_parts(void)
@@ -376,7 +445,7 @@ static int check_attr(const struct hmm_attr *given, struct hmm_attr *out)
 		*out = *given;
 	}
 	if (!out->max_translations)
-		out->max_translations = DEFAULT_TRANSLATIONS;
+		out->max_translations = affordable();
 	if (!out->wait_ms)
 		out->wait_ms = DEFAULT_WAIT_MS;
 	return 0;
@@ -392,7 +461,8 @@ static int open_all(const struct hmm_attr *attr)
 	forget_fds();
 	err = watch_init(&as_self.watch);
 	if (err)
-		core_error(err, "cannot reserve the library's own memory: raise RLIMIT_AS");
+		core_error(err, "cannot reserve the library's own memory: raise %s",
+			   scarce());
 	if (!err)
 		err = open_uffd(attr);
 	if (!err)

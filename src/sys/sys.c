@@ -145,6 +145,30 @@ int sys_madvise(void *addr, size_t len, int advice)
 	return (int)raw3(SYS_madvise, (long)addr, (long)len, advice);
 }
 
+int sys_munlock(void *addr, size_t len)
+{
+	INJECT("munlock");
+	return (int)raw2(SYS_munlock, (long)addr, (long)len);
+}
+
+int sys_mprotect(void *addr, size_t len, int prot)
+{
+	INJECT("mprotect");
+	return (int)raw3(SYS_mprotect, (long)addr, (long)len, prot);
+}
+
+int sys_mremap(void **out, void *addr, size_t old, size_t new)
+{
+	long ret;
+
+	INJECT("mremap");
+	ret = raw4(SYS_mremap, (long)addr, (long)old, (long)new, MREMAP_MAYMOVE);
+	if (ret < 0 && ret > -4096)
+		return (int)ret;
+	*out = (void *)ret;
+	return 0;
+}
+
 int sys_mincore(uint64_t addr, size_t len, unsigned char *out)
 {
 	INJECT("mincore");

@@ -44,6 +44,10 @@ int sys_pipe(int ends[2]); /* not blocking */
 int sys_mmap(void **out, size_t len, int prot, int flags, int fd);
 int sys_munmap(void *addr, size_t len);
 int sys_madvise(void *addr, size_t len, int advice);
+int sys_munlock(void *addr, size_t len);
+int sys_mprotect(void *addr, size_t len, int prot);
+/* It may move. */
+int sys_mremap(void **out, void *addr, size_t old, size_t new);
 int sys_mincore(uint64_t addr, size_t len, unsigned char *out);
 int sys_shm_stat(int id, struct shmid_ds *out);
 

@@ -34,6 +34,32 @@ static size_t whole_pages(size_t size)
 	return (size + page_size() - 1) & ~(page_size() - 1);
 }
 
+/*
+ * After mlockall(MCL_FUTURE) a new mapping is locked: filled with pages at once, and
+ * counted against RLIMIT_MEMLOCK. So it begins as one page without access, is unlocked, and
+ * grows then: what grows is as it was.
+ */
+static int map_unlocked(void **out, size_t size)
+{
+	void *memory, *grown = NULL;
+	int err = sys_mmap(&memory, page_size(), PROT_NONE,
+			   MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1);
+
+	if (err)
+		return err;
+	sys_munlock(memory, page_size());
+	err = sys_mremap(&grown, memory, page_size(), size);
+	if (!err)
+		memory = grown;
+	if (!err)
+		err = sys_mprotect(memory, size, PROT_READ | PROT_WRITE);
+	if (err)
+		sys_munmap(memory, memory == grown ? size : page_size());
+	else
+		*out = memory;
+	return err;
+}
+
 static void *reserve(size_t size, int *err)
 {
 	void *memory;
@@ -42,10 +68,11 @@ static void *reserve(size_t size, int *err)
 	if (*err)
 		return NULL;
 	size = whole_pages(size);
-	*err = sys_mmap(&memory, size, PROT_READ | PROT_WRITE,
-			MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1);
+	*err = map_unlocked(&memory, size);
 	if (*err)
 		return NULL;
+	/* A hint: a core dump of 150 MiB of zeros tells nobody anything. */
+	sys_madvise(memory, size, MADV_DONTDUMP);
 	reserved += size;
 	return memory;
 }
