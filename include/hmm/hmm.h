@@ -63,8 +63,8 @@ HMM_API const char *hmm_mode_name(enum hmm_mode mode);
 struct hmm_attr {
 	size_t size;               /* sizeof(struct hmm_attr) */
 	uint32_t flags;            /* HMM_NO_..., HMM_NEED_WATCH */
-	uint32_t max_translations; /* all mirrors together; 0: 1,048,576; at most 16,777,216
-				    */
+	uint32_t max_translations; /* all mirrors together; 0: 1,048,576, or fewer where
+				    * address space is scarce; at most 16,777,216 */
 	uint32_t wait_ms; /* the longest that a call waits for a change; 0: 10,000 */
 };
 
