@@ -195,8 +195,7 @@ struct hmm_translation {
  * -EINVAL len 0, an address that overflows, bad access; -ERANGE outside the mirror's
  * interval; -EFAULT a hole, or no memory behind the address; -EACCES the mapping does
  * not allow the access; -EOPNOTSUPP no mode reaches this kind of memory (the error
- * names the mapping and the reason); -EBUSY the mapping belongs to another userfaultfd;
- * -E2BIG longer than the device takes; -ENOMEM or -ENOSPC a limit, with everything that
+ * names the mapping and the reason: another userfaultfd watches it, ...); -E2BIG longer than the device takes; -ENOMEM or -ENOSPC a limit, with everything that
  * could be evicted evicted; -ETIMEDOUT a change did not end within wait_ms; -ECHILD.
  */
 HMM_API int hmm_translate(struct hmm_mirror *mirror, const void *ptr, size_t len,

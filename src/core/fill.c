@@ -101,18 +101,12 @@ static int look(struct attempt *a)
 {
 	struct request *r = a->request;
 	struct hmm *hmm = r->mirror->hmm;
+	bool foreign;
 	int err = hmm->ops->arm(hmm->source, r->start, r->stop);
 
 	if (err == -EFAULT)
 		return no_mapping(r, r->start);
-	if (err == -EBUSY)
-		return core_error(
-			err,
-			"a mapping in [%#llx, %#llx) is watched by another userfaultfd, of "
-			"the program or of a second copy of libhmm in it (dlmopen): "
-			"unregister it there, or keep it off the device",
-			(unsigned long long)r->start, (unsigned long long)r->stop);
-	if (err && err != -EOPNOTSUPP)
+	if (err && err != -EOPNOTSUPP && err != -EBUSY)
 		return core_error(
 			err, "cannot watch the mappings of [%#llx, %#llx) for changes%s",
 			(unsigned long long)r->start, (unsigned long long)r->stop,
@@ -120,12 +114,16 @@ static int look(struct attempt *a)
 					 "(vm.max_map_count)"
 				       : "");
 	a->watched = !err;
+	foreign = err == -EBUSY;
 	err = look_at_mappings(a);
 	if (err)
 		return err;
 	if (!a->watched) {
 		a->pinnable = false;
-		a->why = "this kernel cannot tell its changes";
+		a->why = foreign ? "another userfaultfd watches it, of the program or of a "
+				   "second copy of libhmm in it (dlmopen): unregister it "
+				   "there"
+				 : "its changes cannot be seen (hmm info)";
 	}
 	return 0;
 }

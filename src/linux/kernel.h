@@ -15,6 +15,13 @@
 /* userfaultfd: 6.7 */
 #define K_UFFD_FEATURE_WP_ASYNC (1ull << 15)
 
+/* userfaultfd: 6.8 */
+struct k_uffdio_move {
+	uint64_t dst, src, len, mode;
+	int64_t move;
+};
+#define K_UFFDIO_MOVE _IOWR(0xAA, 0x05, struct k_uffdio_move)
+
 /* /proc/PID/maps: 6.11 */
 struct k_procmap_query {
 	uint64_t size, query_flags, query_addr;

@@ -188,7 +188,8 @@ static void errors(void)
 	fails(fake_ptr(0), 1, HMM_WRITE, -EACCES);
 	fails(fake_ptr(7), 2 * FAKE_PAGE, HMM_WRITE, -EACCES);
 	fake.pages[9].foreign = true;
-	fails(fake_ptr(8), 2 * FAKE_PAGE, HMM_READ, -EBUSY);
+	fails(fake_ptr(8), 2 * FAKE_PAGE, HMM_READ, -EOPNOTSUPP);
+	CHECK(strstr(hmm_error(), "another userfaultfd"));
 	fake.arm_error = -ENOMEM;
 	fails(fake_ptr(0), 1, HMM_READ, -ENOMEM);
 	fake.arm_error = 0;
