@@ -153,7 +153,7 @@ struct hmm {
 	struct slot *slots;
 	struct cold *cold;
 	uint32_t page_shift;
-	bool fences; /* no barrier is to be had: the hit path uses fences */
+	_Atomic bool fences; /* no barrier is to be had: the hit path uses fences */
 	uint32_t max_slots;
 	uint32_t wait_ms;
 	const struct source_ops *ops;

@@ -21,7 +21,7 @@ static inline void count_add(_Atomic uint32_t *count, uint32_t change)
 
 static inline void count_fence(const struct hmm *hmm)
 {
-	if (unlikely(hmm->fences))
+	if (unlikely(atomic_load_explicit(&hmm->fences, memory_order_relaxed)))
 		core_fence();
 	else
 		atomic_signal_fence(memory_order_seq_cst);

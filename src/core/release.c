@@ -141,10 +141,9 @@ void release_run(struct hmm *hmm)
 	hmm->queued = 0;
 	core_unlock(hmm);
 	/* Pairs with the hit path: count, then state | state (revoked), barrier, counts. */
-	if (n && hmm->ops->barrier)
-		hmm->ops->barrier(hmm->source);
-	else
-		core_fence();
+	if (n && hmm->ops->barrier && !hmm->fences)
+		hmm->ops->barrier(hmm->source, &hmm->fences);
+	core_fence();
 	while (n) {
 		uint32_t next = hmm->cold[n].right;
 

@@ -80,9 +80,11 @@ struct source_ops {
 
 	/*
 	 * After it returns, every thread of the process has passed a full memory barrier.
-	 * NULL: not to be had; then the hit path uses fences of its own.
+	 * NULL: not to be had; then the hit path uses fences of its own. It may turn out
+	 * later that it is not to be had any more: then @fences is set, and it returns
+	 * when every thread has seen that or has passed a barrier since.
 	 */
-	void (*barrier)(void *source);
+	void (*barrier)(void *source, _Atomic bool *fences);
 };
 
 /* What happened to a range. */

@@ -11,8 +11,9 @@
 #include "sys/sys.h"
 #include "util/arena.h"
 
-#define ARM_TRIES 64
-#define ASK_WHOLE 64 /* pages */
+#define ARM_TRIES     64
+#define ASK_WHOLE     64 /* pages */
+#define BARRIER_TRIES 3
 
 /* ---- arming ----------------------------------------------------------------------------
  */
@@ -316,11 +317,21 @@ static uint64_t now(void *source)
 	return (uint64_t)time.tv_sec * 1000000000u + (uint64_t)time.tv_nsec;
 }
 
-/* Cannot fail once the process is registered for it, save where a test makes it. */
-static void barrier(void *source)
+/*
+ * It cannot fail once the process is registered for it, save where a seccomp filter came
+ * since, or a test makes it. From then on hits use fences. A hit that did not see that yet
+ * has its count in a store buffer, which empties within microseconds, or at once if the
+ * thread is taken off its processor: a wait of many times that is a barrier for all.
+ */
+static void barrier(void *source, _Atomic bool *fences)
 {
-	while (sys_membarrier(MEMBARRIER_CMD_PRIVATE_EXPEDITED))
-		;
+	const struct timespec enough = {.tv_nsec = 50000000};
+
+	for (int i = 0; i < BARRIER_TRIES; i++)
+		if (!sys_membarrier(MEMBARRIER_CMD_PRIVATE_EXPEDITED))
+			return;
+	*fences = true;
+	clock_nanosleep(CLOCK_MONOTONIC, 0, &enough, NULL);
 }
 
 #define OPS                                                                                \

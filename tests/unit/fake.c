@@ -276,7 +276,7 @@ static bool changers_done(void *source, uint64_t since)
 	return done;
 }
 
-static void barrier(void *source)
+static void barrier(void *source, _Atomic bool *fences)
 {
 	struct fake *f = source;
 

@@ -15,6 +15,7 @@
 #include <sys/resource.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
+#include <time.h>
 
 #include "test_as.h"
 
@@ -103,6 +104,8 @@ static int all_is_right(void)
 
 /* ---- situations ---------------------------------------------------------------------- */
 
+static unsigned int every_thread; /* SECCOMP_FILTER_FLAG_TSYNC */
+
 /* Those calls fail with EPERM from now on, as in a container engine's default filter. */
 static bool forbid(const int *calls, unsigned short nr)
 {
@@ -119,7 +122,7 @@ static bool forbid(const int *calls, unsigned short nr)
 		(struct sock_filter)BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EPERM);
 	program.len = (unsigned short)(nr + 3);
 	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) ||
-	    prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program)) {
+	    syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, every_thread, &program)) {
 		printf("no seccomp filter can be set: %s\n", strerror(errno));
 		return false;
 	}
@@ -199,6 +202,36 @@ static int user_namespace(void)
 	return all_is_right();
 }
 
+/* A sandbox that is closed when everything is open: no call hangs, nothing is stale. */
+static int late_filter(void)
+{
+	static const int late[] = {SYS_membarrier, SYS_ppoll};
+	struct timespec before, after;
+	struct hmm_translation t;
+	struct plain plain;
+	char *p = page(PROT_READ | PROT_WRITE);
+
+	plain_open(&plain, 0);
+	CHECK(!hmm_translate(plain.mirror, p, PAGE, HMM_READ, &t));
+	hmm_translation_put(plain.mirror, &t);
+	every_thread = SECCOMP_FILTER_FLAG_TSYNC;
+	if (!forbid(late, 2))
+		return SKIP;
+	CHECK(!hmm_translate(plain.mirror, p, PAGE, HMM_READ, &t));
+	CHECK(!syscall(SYS_munmap, p, PAGE));
+	CHECK(!hmm_translation_valid(plain.mirror, &t));
+	hmm_translation_put(plain.mirror, &t);
+	clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &before);
+	sleep(1);
+	clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &after);
+	/* A thread that spins takes all of the second, or half on a busy machine. */
+	CHECK(after.tv_sec * 1000 + after.tv_nsec / 1000000 -
+		      (before.tv_sec * 1000 + before.tv_nsec / 1000000) <
+	      300);
+	plain_close(&plain);
+	return 0;
+}
+
 static int few_descriptors(void)
 {
 	struct rlimit few = {16, 16};
@@ -211,10 +244,15 @@ static const struct {
 	const char *name;
 	int (*run)(void);
 } situations[] = {
-	{"nothing is missing", all_is_right},  {"a container engine's filter", filtered},
-	{"a stricter filter", filtered_more},  {"no /proc", without_proc},
-	{"/proc with hidepid=2", hidden_pids}, {"a read-only root", read_only_root},
-	{"a user namespace", user_namespace},  {"16 descriptors", few_descriptors},
+	{"nothing is missing", all_is_right},
+	{"a container engine's filter", filtered},
+	{"a stricter filter", filtered_more},
+	{"no /proc", without_proc},
+	{"/proc with hidepid=2", hidden_pids},
+	{"a read-only root", read_only_root},
+	{"a user namespace", user_namespace},
+	{"16 descriptors", few_descriptors},
+	{"a filter that comes later", late_filter},
 };
 
 int main(void)
