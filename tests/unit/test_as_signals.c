@@ -354,6 +354,49 @@ static void forks(void)
 	}
 }
 
+static pid_t _Atomic forked_there;
+
+static void fork_there(int signal)
+{
+	int saved = errno;
+	pid_t child = fork();
+
+	if (child)
+		forked_there = child;
+	else
+		alarm(5);
+	errno = saved;
+}
+
+/* In the child nobody would wake it: it finds out by itself, long before its time is over.
+ */
+static void *wait_long(void *unused)
+{
+	int err = hmm_quiesce(plain.hmm, 20000);
+
+	if (err == -ECHILD)
+		_exit(0);
+	return NULL;
+}
+
+static void forks_while_waiting(void)
+{
+	struct hmm_translation t = hold_revoked(memory);
+	pthread_t waiter;
+	int status;
+
+	on(SIGUSR1, fork_there);
+	pthread_create(&waiter, NULL, wait_long, NULL);
+	usleep(100000);
+	pthread_kill(waiter, SIGUSR1);
+	while (!forked_there)
+		usleep(1000);
+	CHECK(waitpid(forked_there, &status, 0) == forked_there);
+	CHECK(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+	hmm_translation_put(plain.mirror, &t);
+	pthread_join(waiter, NULL);
+}
+
 /* ---- fork handlers that close the library -----------------------------------------------
  */
 
@@ -400,6 +443,7 @@ int main(void)
 	if (SANITIZED)
 		return 0; /* no threads in the child of a fork */
 	run("handlers that fork", forks);
+	run("a handler that forks while its thread waits", forks_while_waiting);
 	run("a fork handler that closes the library", closes_in_prepare);
 	plain_close(&plain);
 	return 0;
