@@ -11,11 +11,11 @@
  * two, bytes go through a pipe, whose write(2) and read(2) say the same.
  *
  * The gate. An access holds it from before it looks at the table until its bytes are
- * moved, at most REF_CHUNK of them (and attr.delay_ns): so a revoke waits that long. It
- * excludes nothing else, nests in nothing, and is never held across a call into libhmm:
- * that could wait for a change whose revoke waits for the gate. Signals are blocked in it:
- * a handler that unmaps mirrored memory would wait for the access that it interrupted. So
- * is cancellation: a thread that ended there would be waited for.
+ * moved, at most REF_CHUNK of them (and attr.delay_ns): so a revoke of that range waits
+ * that long. It excludes nothing else, nests in nothing, and is never held across a call
+ * into libhmm: that could wait for a change whose revoke waits for the gate. Signals are
+ * blocked in it: a handler that unmaps mirrored memory would wait for the access that it
+ * interrupted. So is cancellation: a thread that ended there would be waited for.
  */
 #include "ref.h"
 
@@ -30,45 +30,6 @@
 #include <unistd.h>
 
 #define ATTEMPTS 1000 /* without a byte moved, before the device gives up */
-
-/*
- * After the parity was seen unchanged, a drain that begins later finds the access counted
- * where it waits. One that began before had emptied its entries before it moved the epoch,
- * and the table is read after the epoch: the access finds them gone.
- */
-unsigned int ref_gate_enter(struct ref_gate *gate)
-{
-	for (;;) {
-		unsigned int ticket = atomic_load(&gate->epoch) & 1;
-
-		atomic_fetch_add(&gate->inside[ticket], 1);
-		if ((atomic_load(&gate->epoch) & 1) == ticket)
-			return ticket;
-		ref_gate_leave(gate, ticket);
-	}
-}
-
-void ref_gate_leave(struct ref_gate *gate, unsigned int ticket)
-{
-	/* Pairs with the store of draining, then the load of inside, in ref_gate_drain. */
-	if (atomic_fetch_sub(&gate->inside[ticket], 1) == 1 && atomic_load(&gate->draining))
-		syscall(SYS_futex, &gate->inside[ticket], FUTEX_WAKE_PRIVATE, 1, NULL, NULL,
-			0);
-}
-
-bool ref_gate_drain(struct ref_gate *gate)
-{
-	_Atomic uint32_t *inside = &gate->inside[atomic_fetch_add(&gate->epoch, 1) & 1];
-	uint32_t n = atomic_load(inside);
-
-	if (!n)
-		return false;
-	atomic_store(&gate->draining, 1);
-	while ((n = atomic_load(inside)))
-		syscall(SYS_futex, inside, FUTEX_WAIT_PRIVATE, n, NULL, NULL, 0);
-	atomic_store(&gate->draining, 0);
-	return true;
-}
 
 static void take_time(uint64_t ns)
 {
@@ -162,15 +123,15 @@ static unsigned int rights(enum ref_do what)
  * that comes now waits at the gate. (Asking inside the gate could wait for that very
  * revoke.)
  */
-static int enter_valid(struct hmm_ref *ref, const struct hmm_translation *held,
-		       unsigned int *ticket)
+static int enter_valid(struct hmm_ref *ref, uint64_t addr, size_t len,
+		       const struct hmm_translation *held, unsigned int *ticket)
 {
 	for (int i = 0; i < ATTEMPTS; i++) {
 		uint64_t revokes = atomic_load(&ref->revokes);
 
 		if (held && !hmm_translation_valid(hmm_device_mirror(ref->device), held))
 			return -ESTALE;
-		*ticket = ref_gate_enter(&ref->gate);
+		*ticket = ref_gate_enter(&ref->gate, addr, addr + len);
 		if (!held || atomic_load(&ref->revokes) == revokes)
 			return 0;
 		ref_gate_leave(&ref->gate, *ticket);
@@ -182,13 +143,14 @@ static ssize_t access_gated(struct hmm_ref *ref, uint64_t addr, size_t len,
 			    const struct ref_access *access)
 {
 	unsigned int ticket;
-	ssize_t n = enter_valid(ref, access->held, &ticket);
+	ssize_t n;
 
+	len = len < REF_CHUNK ? len : REF_CHUNK;
+	n = enter_valid(ref, addr, len, access->held, &ticket);
 	if (n)
 		return n;
 	n = -EAGAIN;
-	len = ref_table_allowed(&ref->table, addr, len < REF_CHUNK ? len : REF_CHUNK,
-				rights(access->what));
+	len = ref_table_allowed(&ref->table, addr, len, rights(access->what));
 	if (len) {
 		take_time(ref->attr.delay_ns);
 		n = move(addr, len, access);

@@ -81,7 +81,7 @@ static void ref_revoke(struct hmm_device *device, struct hmm_mapping *mapping)
 	if (mapping->mode != HMM_MODE_DIRECT)
 		return;
 	ref_table_remove(&ref->table, mapping->addr, window_end(mapping), mapping->access);
-	if (ref_gate_drain(&ref->gate))
+	if (ref_gate_drain(&ref->gate, mapping->addr, window_end(mapping)))
 		atomic_fetch_add_explicit(&ref->waits, 1, memory_order_relaxed);
 }
 

@@ -6,6 +6,7 @@
  *
  *	programs (program.c)	copy, fill, ...: run by the CPU's pointers
  *	access path (access.c)	moves bytes, but only where the page table says so
+ *	gate (gate.c)		who changes the table waits for the accesses it concerns
  *	page table (table.c)	what the device may touch; the driver writes it
  *	driver (driver.c)	map, commit, revoke, release for libhmm
  */
@@ -43,19 +44,27 @@ size_t ref_table_allowed(const struct ref_table *table, uint64_t addr, size_t le
 			 unsigned int access);
 
 /*
- * Accesses in flight. An access enters, looks at the table, moves its bytes, leaves. Who
- * has taken entries out of the table drains: every access that may have seen them is over.
+ * Accesses in flight. An access enters with its range, looks at the table, moves its bytes,
+ * leaves. Who has taken entries out of the table drains: every access of that range that
+ * may have seen them is over.
  */
+#define REF_TICKETS 64 /* accesses at a time; more wait */
+
+struct ref_ticket {
+	_Atomic uint32_t count;
+	_Atomic uint64_t start, end;
+	char unused[40]; /* no two in a cache line */
+};
+
 struct ref_gate {
-	_Atomic uint32_t epoch;
-	_Atomic uint32_t inside[2]; /* by the parity of the epoch they entered in */
+	struct ref_ticket tickets[REF_TICKETS];
 	_Atomic uint32_t draining;
 };
 
-unsigned int ref_gate_enter(struct ref_gate *gate);
+unsigned int ref_gate_enter(struct ref_gate *gate, uint64_t start, uint64_t end);
 void ref_gate_leave(struct ref_gate *gate, unsigned int ticket);
 /* One at a time (the mirror lock sees to it); true if it had to wait. */
-bool ref_gate_drain(struct ref_gate *gate);
+bool ref_gate_drain(struct ref_gate *gate, uint64_t start, uint64_t end);
 
 struct hmm_ref {
 	struct hmm_device *device;
