@@ -118,9 +118,10 @@ struct watch {
 /* Read without a lock by every interposed call; zero in a child, and while nothing is
  * open. */
 struct watch_live {
-	_Atomic bool open;      /* a struct hmm is there and uses interposed calls */
-	_Atomic bool files;     /* something watched can be truncated */
-	_Atomic bool unwatched; /* a device may have memory that is not watched */
+	_Atomic bool open;       /* a struct hmm is there and uses interposed calls */
+	_Atomic bool files;      /* something watched can be truncated */
+	_Atomic bool unwatched;  /* a device may have memory that is not watched */
+	_Atomic uint64_t inodes; /* a bit for the numbers of such files, by remainder */
 	_Atomic uint64_t granules[];
 };
 extern HIDDEN struct watch_live *watch_live; /* NULL before the first hmm_open() */
@@ -164,6 +165,12 @@ static inline bool watch_maybe(const struct watch_live *live, uint64_t start, ui
 			return true;
 	}
 	return false;
+}
+
+/* May anything of that file be watched? No lock. */
+static inline bool watch_maybe_file(const struct watch_live *live, uint64_t ino)
+{
+	return atomic_load_explicit(&live->inodes, memory_order_relaxed) >> ino % 64 & 1;
 }
 
 /* ---- uffd.c: events ------------------------------------------------------------------ */
@@ -239,7 +246,8 @@ int perf_poll(struct perf *perf, struct hmm *hmm);
 /* [mirror lock] */
 void perf_drain(struct perf *perf, struct as *as);
 
-/* ---- quiesce.c, usermode.c, copy.c ----------------------------------------------------------------
+/* ---- quiesce.c, usermode.c, copy.c
+ * ----------------------------------------------------------------
  */
 
 /* @perf: it may be used, for threads that never sleep. */

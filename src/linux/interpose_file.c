@@ -29,7 +29,7 @@ static void begin_inode(struct op *op, uint64_t ino)
 	bool found;
 
 	op->hmm = NULL;
-	if (!as_hold())
+	if (!watch_maybe_file(watch_live, ino) || !as_hold())
 		return;
 	as_lock(&as_self.lock);
 	found = watch_file_locked(&as_self.watch, ino, &start, &end);

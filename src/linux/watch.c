@@ -102,6 +102,10 @@ static void count_file(struct watch *watch, const struct watched *node, int by)
 		return;
 	watch->files += (uint32_t)by;
 	watch->live->files = watch->files != 0;
+	if (by > 0)
+		watch->live->inodes |= 1ull << node->ino % 64;
+	else if (!watch->files)
+		watch->live->inodes = 0;
 }
 
 static void insert(struct watch *watch, struct watched *node)

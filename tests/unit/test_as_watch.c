@@ -83,6 +83,7 @@ static void check_file(uint64_t ino)
 		CHECK(!watch_file_locked(&watch, ino, &start, &end));
 		return;
 	}
+	CHECK(watch_maybe_file(watch.live, ino));
 	CHECK(watch_file_locked(&watch, ino, &start, &end));
 	CHECK(start == address(first) && end == address(last));
 }
@@ -94,6 +95,7 @@ static void check_files(void)
 	for (unsigned int i = 0; i < PAGES; i++)
 		any |= model[i] > 1;
 	CHECK(watch.live->files == any);
+	CHECK(any || !watch.live->inodes);
 }
 
 int main(int argc, char **argv)
