@@ -4,7 +4,7 @@
  */
 #include "cli.h"
 #include "demo.h"
-#include "place.h"
+#include "../kit/place.h"
 #include "table.h"
 
 #include <hmm/hmm.h>

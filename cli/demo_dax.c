@@ -6,7 +6,7 @@
  * are ordinary to a program; the kernel refuses to register those of a file system.
  */
 #include "demo.h"
-#include "place.h"
+#include "../kit/place.h"
 
 #include <errno.h>
 #include <fcntl.h>

@@ -101,13 +101,13 @@ static int use_it(struct check_run *run)
 					    "sysv",        "stack"};
 
 	for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]) && !run->failed; i++) {
-		for (unsigned int k = 0; k < check_nr_kinds; k++) {
-			if (strcmp(check_kinds[k].name, kinds[i]))
+		for (unsigned int k = 0; k < kit_nr_kinds; k++) {
+			if (strcmp(kit_kinds[k].name, kinds[i]))
 				continue;
-			if (check_region_open(run, &check_kinds[k]))
+			if (kit_region_open(&run->r, &kit_kinds[k]))
 				return check_fail(run, "%s: %s", kinds[i], run->r.reason);
 			case_both_ways(run, run->r.addr + 3, run->r.len - 7, kinds[i]);
-			check_kinds[k].unmake(&run->r);
+			kit_kinds[k].unmake(&run->r);
 		}
 	}
 	return run->failed ? -1 : 0;
@@ -139,7 +139,7 @@ static int one_life(struct check_run *run, int order, uint8_t *kept)
 	if (err)
 		return check_fail(run, "open: %d, %s", err, hmm_error());
 	/* Memory that is there before and after, and mirrored in between. */
-	if (case_both_ways(run, kept, 16 * CHECK_PAGE, "kept memory") || use_it(run))
+	if (case_both_ways(run, kept, 16 * KIT_PAGE, "kept memory") || use_it(run))
 		return -1;
 	err = let_go(run->env, order);
 	if (err)
@@ -149,7 +149,7 @@ static int one_life(struct check_run *run, int order, uint8_t *kept)
 
 void case_teardown(struct check_run *run)
 {
-	uint8_t *kept = case_map(16 * CHECK_PAGE);
+	uint8_t *kept = case_map(16 * KIT_PAGE);
 	struct holdings first, last;
 
 	/* What is made once and for all is made in the first lives. */
@@ -166,7 +166,7 @@ void case_teardown(struct check_run *run)
 	if (!run->failed && last.size_kib > first.size_kib + 64 * 1024)
 		check_fail(run, "12 lives took %ld KiB of address space",
 			   last.size_kib - first.size_kib);
-	munmap(kept, 16 * CHECK_PAGE);
+	munmap(kept, 16 * KIT_PAGE);
 }
 
 /* ---- with a translation that is still held
@@ -175,7 +175,7 @@ void case_teardown(struct check_run *run)
 void case_held_teardown(struct check_run *run)
 {
 	struct hmm_attr attr = {.size = sizeof(attr), .wait_ms = 200};
-	uint8_t *at = case_map(16 * CHECK_PAGE);
+	uint8_t *at = case_map(16 * KIT_PAGE);
 	struct holdings before;
 	struct hmm_translation t;
 	struct check_env *env = run->env;
@@ -186,7 +186,7 @@ void case_held_teardown(struct check_run *run)
 	before = hold_now();
 	err = check_env_open(env, env->dev, &attr, NULL);
 	if (!err)
-		err = hmm_translate(env->mirror, at, CHECK_PAGE, HMM_READ | HMM_WRITE, &t);
+		err = hmm_translate(env->mirror, at, KIT_PAGE, HMM_READ | HMM_WRITE, &t);
 	if (err) {
 		check_fail(run, "open: %d, %s", err, hmm_error());
 		return;
@@ -209,5 +209,5 @@ void case_held_teardown(struct check_run *run)
 		check_fail(run, "close: %s", hmm_error());
 	else
 		compare(run, &before, "with a translation held");
-	munmap(at, 16 * CHECK_PAGE);
+	munmap(at, 16 * KIT_PAGE);
 }

@@ -27,7 +27,7 @@
 #define WORKERS  4
 #define STALL_MS 8000 /* below the 10 s after which the library itself gives up waiting */
 #define BLOCK    ((size_t)300 << 10)
-#define LEN      (8 * CHECK_PAGE)
+#define LEN      (8 * KIT_PAGE)
 #define VICTIMS  32
 
 struct worker {
@@ -60,7 +60,7 @@ static int freeing_map(struct hmm_device *device, struct hmm_mapping *mapping)
 	mapping->priv = malloc(BLOCK); /* a mapping of its own */
 	if (!mapping->priv)
 		return -ENOMEM;
-	memset(mapping->priv, 1, CHECK_PAGE);
+	memset(mapping->priv, 1, KIT_PAGE);
 	mapping->addr = mapping->start;
 	mapping->key = 0;
 	return 0;
@@ -137,7 +137,7 @@ static void use_region(struct worker *w, uint32_t dice)
 
 static void change_region(struct worker *w, uint32_t dice)
 {
-	const struct check_calls *calls = check_calls(dice & 1 ? WAY_RAW : WAY_LIBC, dice);
+	const struct kit_calls *calls = kit_calls(dice & 1 ? WAY_RAW : WAY_LIBC, dice);
 
 	w->step = "munmap and mmap";
 	calls->munmap(w->region, LEN);
@@ -171,7 +171,7 @@ static void leave_victim(struct worker *w, uint32_t dice)
 	block = malloc(BLOCK);
 	if (!block)
 		return;
-	translate(w, block, CHECK_PAGE);
+	translate(w, block, KIT_PAGE);
 	w->step = "free";
 	if (*place) {
 		free(block);
@@ -182,13 +182,13 @@ static void leave_victim(struct worker *w, uint32_t dice)
 
 static void load_library(struct worker *w)
 {
-	static uint8_t base[CHECK_PAGES * CHECK_PAGE_MAX];
-	struct check_region r = {.base = base, .len = CHECK_PAGES * CHECK_PAGE, .fd = -1};
+	static uint8_t base[KIT_PAGES * KIT_PAGE_MAX];
+	struct kit_region r = {.base = base, .len = KIT_PAGES * KIT_PAGE, .fd = -1};
 
 	w->step = "dlopen";
 	if (make_library(&r))
 		return;
-	translate(w, r.addr, CHECK_PAGE);
+	translate(w, r.addr, KIT_PAGE);
 	w->step = "dlclose";
 	unmake_library(&r);
 }
@@ -198,7 +198,7 @@ static void fork_one(struct worker *w, uint32_t dice)
 	pid_t pid;
 
 	w->step = "fork";
-	pid = check_calls(dice & 1 ? WAY_RAW : WAY_LIBC, 0)->fork();
+	pid = kit_calls(dice & 1 ? WAY_RAW : WAY_LIBC, 0)->fork();
 	if (!pid)
 		_exit(0);
 	w->step = "waitpid";

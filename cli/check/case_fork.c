@@ -15,7 +15,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#define LEN (8 * CHECK_PAGE)
+#define LEN (8 * KIT_PAGE)
 
 /* In the child: every answer is an exit status, for there is nobody to print. */
 enum answer {
@@ -66,7 +66,7 @@ static enum answer ask_parents(struct check_run *run, uint8_t *at)
 
 static enum answer own_device(struct check_run *run, uint8_t *at)
 {
-	const struct check_device *dev = run->env->dev;
+	const struct kit_device *dev = run->env->dev;
 	struct check_env env;
 	struct check_run own = {.env = &env, .result = run->result};
 	uint8_t byte = 0;
@@ -80,8 +80,8 @@ static enum answer own_device(struct check_run *run, uint8_t *at)
 	byte = 0x78;
 	if (case_write(&own, at + 6, &byte, 1) || at[6] != 0x78)
 		answer = ANSWER_OWN;
-	munmap(at, CHECK_PAGE);
-	(void)mmap(at, CHECK_PAGE, PROT_READ | PROT_WRITE,
+	munmap(at, KIT_PAGE);
+	(void)mmap(at, KIT_PAGE, PROT_READ | PROT_WRITE,
 		   MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0);
 	if (case_read(&own, at + 5, &byte, 1) || byte)
 		answer = ANSWER_OWN;
@@ -108,7 +108,7 @@ static __attribute__((noreturn)) void child(struct check_run *run, uint8_t *at, 
 
 static int parent(struct check_run *run, uint8_t *at, pid_t pid, int go)
 {
-	uint8_t data[8 * CHECK_PAGE_MAX];
+	uint8_t data[8 * KIT_PAGE_MAX];
 	int status = -1;
 
 	/* While the child looks at its copy, the device writes the parent's. */
@@ -129,7 +129,7 @@ static int parent(struct check_run *run, uint8_t *at, pid_t pid, int go)
 	return 0;
 }
 
-static void fork_once(struct check_run *run, uint8_t *at, const struct check_calls *calls,
+static void fork_once(struct check_run *run, uint8_t *at, const struct kit_calls *calls,
 		      bool raw)
 {
 	int go[2];
@@ -161,7 +161,7 @@ static void fork_often(struct check_run *run, bool raw)
 	uint8_t *at = case_map(LEN);
 
 	for (unsigned int i = 0; at && i < 6 && !run->failed; i++)
-		fork_once(run, at, check_calls(raw ? WAY_RAW : WAY_LIBC, i), raw);
+		fork_once(run, at, kit_calls(raw ? WAY_RAW : WAY_LIBC, i), raw);
 	munmap(at, LEN);
 }
 
@@ -185,7 +185,7 @@ static void *fork_on(void *arg)
 	atomic_uint *nr = arg;
 
 	for (unsigned int i = 0; atomic_load(&forking); i++) {
-		pid_t pid = check_calls(i & 1 ? WAY_RAW : WAY_LIBC, i)->fork();
+		pid_t pid = kit_calls(i & 1 ? WAY_RAW : WAY_LIBC, i)->fork();
 
 		if (!pid)
 			_exit(0);

@@ -10,7 +10,7 @@
 #include <errno.h>
 #include <string.h>
 
-#define LEN    (4 * CHECK_PAGE)
+#define LEN    (4 * KIT_PAGE)
 #define OTHERS 200
 
 static bool same_resource(const struct hmm_translation *a, const struct hmm_translation *b)
@@ -29,8 +29,8 @@ static int others_avoid(struct check_run *run, uint8_t *others,
 	struct hmm_translation other;
 
 	for (unsigned int i = 0; i < OTHERS; i++) {
-		uint8_t *at = others + i * CHECK_PAGE;
-		int err = hmm_translate(run->env->mirror, at, CHECK_PAGE,
+		uint8_t *at = others + i * KIT_PAGE;
+		int err = hmm_translate(run->env->mirror, at, KIT_PAGE,
 					HMM_READ | HMM_WRITE, &other);
 
 		if (err)
@@ -49,13 +49,13 @@ static int others_avoid(struct check_run *run, uint8_t *others,
 
 static int hold_over(struct check_run *run, uint8_t *at, uint8_t *others, bool raw)
 {
-	const struct check_calls *calls = check_calls(raw ? WAY_RAW : WAY_LIBC, 0);
+	const struct kit_calls *calls = kit_calls(raw ? WAY_RAW : WAY_LIBC, 0);
 	struct hmm_mirror *mirror = run->env->mirror;
 	struct hmm_translation held[4];
 	int err;
 
 	for (unsigned int i = 0; i < 4; i++) {
-		err = hmm_translate(mirror, at + i * CHECK_PAGE, CHECK_PAGE,
+		err = hmm_translate(mirror, at + i * KIT_PAGE, KIT_PAGE,
 				    HMM_READ | HMM_WRITE, &held[i]);
 		if (err)
 			return check_fail(run, "translate: %d, %s", err, hmm_error());
@@ -82,17 +82,17 @@ static int hold_over(struct check_run *run, uint8_t *at, uint8_t *others, bool r
 
 void case_hold(struct check_run *run)
 {
-	uint8_t *at = case_map(LEN), *others = case_map(OTHERS * CHECK_PAGE);
+	uint8_t *at = case_map(LEN), *others = case_map(OTHERS * KIT_PAGE);
 
 	if (!at || !others) {
 		check_fail(run, "mmap: %s", strerror(errno));
 		return;
 	}
-	memset(others, 1, OTHERS * CHECK_PAGE);
+	memset(others, 1, OTHERS * KIT_PAGE);
 	for (int round = 0; round < 20 && !run->failed; round++)
 		hold_over(run, at, others, round & 1);
 	munmap(at, LEN);
-	munmap(others, OTHERS * CHECK_PAGE);
+	munmap(others, OTHERS * KIT_PAGE);
 }
 
 /* ---- operations in flight
@@ -116,12 +116,12 @@ static bool all_of(const uint8_t *at, size_t len, uint8_t byte)
 static int write_over(struct check_run *run, uint8_t *at, uint8_t *others)
 {
 	const struct hmm_check_device *table = run->env->dev->table;
-	static uint8_t data[4 * CHECK_PAGE_MAX];
+	static uint8_t data[4 * KIT_PAGE_MAX];
 	void *operation;
 	int err;
 
 	memset(at, 0x11, LEN);
-	memset(others, 0x22, OTHERS * CHECK_PAGE);
+	memset(others, 0x22, OTHERS * KIT_PAGE);
 	memset(data, 0x33, LEN);
 	err = table->start_write(run->env->context, at, data, LEN, &operation);
 	if (err)
@@ -135,13 +135,13 @@ static int write_over(struct check_run *run, uint8_t *at, uint8_t *others)
 	for (unsigned int i = 0; i < OTHERS; i++) {
 		uint8_t byte;
 
-		if (case_read(run, others + i * CHECK_PAGE, &byte, 1) || byte != 0x22)
+		if (case_read(run, others + i * KIT_PAGE, &byte, 1) || byte != 0x22)
 			return check_stale(run, "another page reads %02x", byte);
 	}
 	err = table->finish(run->env->context, operation);
 	if (err && !may_fail_so(err))
 		return check_fail(run, "finish: %d", err);
-	if (!all_of(others, OTHERS * CHECK_PAGE, 0x22))
+	if (!all_of(others, OTHERS * KIT_PAGE, 0x22))
 		return check_stale(run,
 				   "the operation wrote to memory that was never its own");
 	for (size_t i = 0; i < LEN; i++) {
@@ -155,7 +155,7 @@ static int write_over(struct check_run *run, uint8_t *at, uint8_t *others)
 static int read_over(struct check_run *run, uint8_t *at)
 {
 	const struct hmm_check_device *table = run->env->dev->table;
-	static uint8_t out[4 * CHECK_PAGE_MAX];
+	static uint8_t out[4 * KIT_PAGE_MAX];
 	void *operation;
 	int err;
 
@@ -186,7 +186,7 @@ void case_in_flight(struct check_run *run)
 		return;
 	}
 	at = case_map(LEN);
-	others = case_map(OTHERS * CHECK_PAGE);
+	others = case_map(OTHERS * KIT_PAGE);
 	if (!at || !others) {
 		check_fail(run, "mmap: %s", strerror(errno));
 		return;
@@ -196,5 +196,5 @@ void case_in_flight(struct check_run *run)
 			read_over(run, at);
 	}
 	munmap(at, LEN);
-	munmap(others, OTHERS * CHECK_PAGE);
+	munmap(others, OTHERS * KIT_PAGE);
 }

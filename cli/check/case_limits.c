@@ -16,7 +16,7 @@
 #define MAX_PINNED       ((uint64_t)256 << 10)
 #define MAX_TRANSLATIONS 32u
 #define PIECES           256u
-#define PIECE            (4 * CHECK_PAGE)
+#define PIECE            (4 * KIT_PAGE)
 
 static int within(struct check_run *run)
 {
@@ -167,21 +167,21 @@ static long resident_kib(void)
 /* A long life of fills and changes takes no more than its beginning. */
 void case_memory_bounded(struct check_run *run)
 {
-	uint8_t *at = case_map(64 * CHECK_PAGE), byte;
+	uint8_t *at = case_map(64 * KIT_PAGE), byte;
 	uint64_t early = 0, late;
 	long early_kib = 0, late_kib;
 
 	for (unsigned int i = 0; i < 20000 && !run->failed; i++) {
-		uint8_t *page = at + (i % 64) * CHECK_PAGE;
+		uint8_t *page = at + (i % 64) * KIT_PAGE;
 
 		*page = (uint8_t)i;
 		if (case_read(run, page, &byte, 1) || byte != (uint8_t)i)
 			check_stale(run, "device read %02x, the CPU has %02x", byte,
 				    (uint8_t)i);
 		if (i & 1)
-			madvise(page, CHECK_PAGE, MADV_DONTNEED);
+			madvise(page, KIT_PAGE, MADV_DONTNEED);
 		else
-			check_calls(WAY_RAW, 0)->madvise(page, CHECK_PAGE, MADV_DONTNEED);
+			kit_calls(WAY_RAW, 0)->madvise(page, KIT_PAGE, MADV_DONTNEED);
 		/* What is queued for release is no leak, however slow the machine. */
 		if (!(i % 500))
 			hmm_quiesce(run->env->hmm, 5000);
@@ -201,5 +201,5 @@ void case_memory_bounded(struct check_run *run)
 	if (!run->failed && late_kib > early_kib + 1024)
 		check_fail(run, "the process grew from %ld to %ld KiB", early_kib,
 			   late_kib);
-	munmap(at, 64 * CHECK_PAGE);
+	munmap(at, 64 * KIT_PAGE);
 }

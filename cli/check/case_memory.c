@@ -25,7 +25,7 @@ int case_both_ways(struct check_run *run, uint8_t *at, size_t len, const char *w
 	if (!want)
 		return check_fail(run, "no memory");
 	got = want + len;
-	model_fill(want, 0, len, model_next());
+	kit_stamp_fill(want, 0, len, kit_stamp_next());
 	rc = guarded_write(at, want, len);
 	if (rc) {
 		check_fail(run, "%s: the CPU got signal %d", where, rc);
@@ -37,7 +37,7 @@ int case_both_ways(struct check_run *run, uint8_t *at, size_t len, const char *w
 			    rc ? "failed" : "something else", rc);
 		goto out;
 	}
-	model_fill(want, 0, len, model_next());
+	kit_stamp_fill(want, 0, len, kit_stamp_next());
 	rc = case_write(run, at, want, len);
 	if (rc || memcmp(at, want, len))
 		check_stale(run, "%s: the device write %s (%d)", where,
@@ -53,7 +53,7 @@ enum { SIDE_ANON, SIDE_MEMFD, SIDE_FILE, SIDE_RO, SIDE_HOLE, NR_SIDES };
 static const char *const side_names[] = {"anonymous", "memfd", "private file", "read-only",
 					 "nothing"};
 
-#define SIDE (4 * CHECK_PAGE)
+#define SIDE (4 * KIT_PAGE)
 
 static int map_side(uint8_t *at, int side)
 {
@@ -83,8 +83,8 @@ static int cross(struct check_run *run, uint8_t *border, int left, int right)
 {
 	bool whole = left != SIDE_HOLE && right != SIDE_HOLE;
 	bool writable = whole && left != SIDE_RO && right != SIDE_RO;
-	uint8_t got[CHECK_PAGE_MAX + 40], *at = border - 20;
-	size_t len = CHECK_PAGE + 40;
+	uint8_t got[KIT_PAGE_MAX + 40], *at = border - 20;
+	size_t len = KIT_PAGE + 40;
 	char where[64];
 	int rc;
 
@@ -107,7 +107,7 @@ static int cross(struct check_run *run, uint8_t *border, int left, int right)
 
 void case_crossing(struct check_run *run)
 {
-	uint8_t *at = check_zone(2 * SIDE);
+	uint8_t *at = kit_zone(2 * SIDE);
 
 	/* Pairs one after the other at one address: each is a change of the last, too. */
 	for (int pair = 0; pair < NR_SIDES * NR_SIDES && !run->failed; pair++) {
@@ -210,7 +210,7 @@ void case_refused(struct check_run *run)
 		return;
 	}
 	if (must_refuse(run, "a PROT_NONE mapping", (uintptr_t)none + 5, 16) ||
-	    must_refuse(run, "a hole", (uintptr_t)check_zone(SIDE) + 5, 16) ||
+	    must_refuse(run, "a hole", (uintptr_t)kit_zone(SIDE) + 5, 16) ||
 	    must_refuse(run, "the null pointer", 0, 16) ||
 	    must_refuse(run, "the end of user space", 0x7ffffffffff0ull, 32) ||
 	    must_refuse(run, "an address that is none", 0x0000900000000000ull, 16) ||
@@ -285,8 +285,8 @@ void case_foreign(struct check_run *run)
 
 static uint8_t *map_growing(void)
 {
-	uint8_t *zone = check_zone(2 * CHECK_HUGE) + CHECK_HUGE;
-	void *p = mmap(zone, CHECK_PAGE, PROT_READ | PROT_WRITE,
+	uint8_t *zone = kit_zone(2 * KIT_HUGE) + KIT_HUGE;
+	void *p = mmap(zone, KIT_PAGE, PROT_READ | PROT_WRITE,
 		       MAP_PRIVATE | MAP_ANONYMOUS | MAP_GROWSDOWN | MAP_FIXED_NOREPLACE,
 		       -1, 0);
 
@@ -295,23 +295,23 @@ static uint8_t *map_growing(void)
 
 void case_growth(struct check_run *run)
 {
-	uint8_t *stack = map_growing(), *fresh = case_map(64 * CHECK_PAGE);
+	uint8_t *stack = map_growing(), *fresh = case_map(64 * KIT_PAGE);
 
 	if (!stack || !fresh) {
 		check_fail(run, "mmap: %s", strerror(errno));
 		return;
 	}
 	*stack = 1;
-	if (case_both_ways(run, stack, CHECK_PAGE, "a mapping that grows down"))
+	if (case_both_ways(run, stack, KIT_PAGE, "a mapping that grows down"))
 		return;
 	/* The CPU's touch makes it grow; the device has to follow. */
-	stack[-(3 * (long)CHECK_PAGE)] = 1;
-	if (case_both_ways(run, stack - 3 * CHECK_PAGE, 4 * CHECK_PAGE, "what it grew by"))
+	stack[-(3 * (long)KIT_PAGE)] = 1;
+	if (case_both_ways(run, stack - 3 * KIT_PAGE, 4 * KIT_PAGE, "what it grew by"))
 		return;
 	/* Never touched by anybody: the device's read finds zeroes, its write makes pages.
 	 */
 	for (size_t i = 0; i < 64 && !run->failed; i++) {
-		uint8_t byte = 0xff, *at = fresh + i * CHECK_PAGE + i;
+		uint8_t byte = 0xff, *at = fresh + i * KIT_PAGE + i;
 
 		if (i % 2 && (case_read(run, at, &byte, 1) || byte))
 			check_fail(run, "device read of an untouched page: %x", byte);
@@ -319,5 +319,5 @@ void case_growth(struct check_run *run)
 		if (case_write(run, at, &byte, 1) || *at != byte)
 			check_fail(run, "device write to an untouched page is not there");
 	}
-	munmap(fresh, 64 * CHECK_PAGE);
+	munmap(fresh, 64 * KIT_PAGE);
 }

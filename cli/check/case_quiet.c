@@ -21,10 +21,10 @@
 #include <unistd.h>
 
 #define ROUNDS 200
-#define LEN    (16 * CHECK_PAGE)
+#define LEN    (16 * KIT_PAGE)
 
 /* What an unmirrored part of a program does all day. */
-static void daily_work(uint8_t *zone, const struct check_calls *calls)
+static void daily_work(uint8_t *zone, const struct kit_calls *calls)
 {
 	void *block;
 
@@ -36,12 +36,12 @@ static void daily_work(uint8_t *zone, const struct check_calls *calls)
 		memset(zone, i, LEN);
 		calls->madvise(zone, LEN, MADV_DONTNEED);
 		zone[5] = 1;
-		calls->mprotect(zone, CHECK_PAGE, PROT_READ);
+		calls->mprotect(zone, KIT_PAGE, PROT_READ);
 		calls->mremap(zone, LEN, LEN, MREMAP_MAYMOVE | MREMAP_FIXED, zone + LEN);
 		calls->munmap(zone + LEN, LEN);
 		block = malloc(1 << 20);
 		if (block)
-			memset(block, 1, CHECK_PAGE);
+			memset(block, 1, KIT_PAGE);
 		__asm__ volatile("" : : "r"(block) : "memory"); /* not optimised away */
 		free(block);
 	}
@@ -57,22 +57,22 @@ static long minor_faults(void)
 
 void case_quiet(struct check_run *run)
 {
-	uint8_t *zone = check_zone(4 * CHECK_HUGE) + CHECK_HUGE, *mirrored = case_map(LEN);
+	uint8_t *zone = kit_zone(4 * KIT_HUGE) + KIT_HUGE, *mirrored = case_map(LEN);
 	struct hmm_stats before, after;
 	long plain, with;
 
 	/* The mirror is at work elsewhere. */
 	if (!mirrored || case_both_ways(run, mirrored, LEN, "mirrored memory"))
 		return;
-	daily_work(zone, check_calls(WAY_LIBC, 0)); /* what is only done once is done */
+	daily_work(zone, kit_calls(WAY_LIBC, 0)); /* what is only done once is done */
 	plain = minor_faults();
-	daily_work(zone, check_calls(WAY_RAW, 0));
+	daily_work(zone, kit_calls(WAY_RAW, 0));
 	plain = minor_faults() - plain;
 	hmm_stats_read(run->env->hmm, NULL, &before);
 	with = minor_faults();
-	daily_work(zone, check_calls(WAY_LIBC, 0));
+	daily_work(zone, kit_calls(WAY_LIBC, 0));
 	with = minor_faults() - with;
-	daily_work(zone, check_calls(WAY_RAW, 0));
+	daily_work(zone, kit_calls(WAY_RAW, 0));
 	hmm_stats_read(run->env->hmm, NULL, &after);
 	if (after.events != before.events)
 		check_fail(run, "%llu events for memory that is not mirrored",
@@ -93,7 +93,7 @@ void case_quiet(struct check_run *run)
 
 static __attribute__((noreturn)) void traced(struct check_run *run, bool mirror)
 {
-	uint8_t *zone = check_zone(4 * CHECK_HUGE) + CHECK_HUGE, *mirrored = case_map(LEN);
+	uint8_t *zone = kit_zone(4 * KIT_HUGE) + KIT_HUGE, *mirrored = case_map(LEN);
 	struct check_env env;
 	uint8_t byte;
 
@@ -101,12 +101,12 @@ static __attribute__((noreturn)) void traced(struct check_run *run, bool mirror)
 		_exit(2);
 	if (mirror && env.dev->table->read(env.context, mirrored, &byte, 1))
 		_exit(3);
-	daily_work(zone, check_calls(WAY_LIBC, 0));
+	daily_work(zone, kit_calls(WAY_LIBC, 0));
 	if (ptrace(PTRACE_TRACEME, 0, NULL, NULL))
 		_exit(4);
 	raise(SIGSTOP);
 	syscall(MARK);
-	daily_work(zone, check_calls(WAY_LIBC, 0));
+	daily_work(zone, kit_calls(WAY_LIBC, 0));
 	syscall(MARK);
 	_exit(0);
 }

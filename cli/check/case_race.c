@@ -20,7 +20,7 @@
 #include <time.h>
 
 #define PAGES 4u
-#define LEN   (PAGES * CHECK_PAGE)
+#define LEN   (PAGES * KIT_PAGE)
 
 struct race {
 	uint8_t *at;
@@ -88,8 +88,8 @@ static uint64_t *spot(struct race *race, unsigned long cycle)
 
 static int make_change(struct race *race, unsigned long cycle)
 {
-	const struct check_calls *calls =
-		check_calls(race->raw ? WAY_RAW : WAY_LIBC, (unsigned int)cycle);
+	const struct kit_calls *calls =
+		kit_calls(race->raw ? WAY_RAW : WAY_LIBC, (unsigned int)cycle);
 	const int prot = PROT_READ | PROT_WRITE, flags = MAP_PRIVATE | MAP_ANONYMOUS;
 
 	switch (cycle % 4) {

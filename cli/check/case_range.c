@@ -12,7 +12,7 @@
 #include <string.h>
 
 #define PAGES 16u
-#define LEN   (PAGES * CHECK_PAGE)
+#define LEN   (PAGES * KIT_PAGE)
 
 struct request {
 	struct hmm_range range;
@@ -33,13 +33,13 @@ static void request_init(struct request *req, struct check_run *run, uint8_t *at
 					.dma_max = PAGES};
 }
 
-static int change_page(const struct check_calls *calls, uint8_t *at)
+static int change_page(const struct kit_calls *calls, uint8_t *at)
 {
 	void *p;
 
-	if (calls->munmap(at, CHECK_PAGE))
+	if (calls->munmap(at, KIT_PAGE))
 		return -errno;
-	p = calls->mmap(at, CHECK_PAGE, PROT_READ | PROT_WRITE,
+	p = calls->mmap(at, KIT_PAGE, PROT_READ | PROT_WRITE,
 			MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0);
 	return p == at ? 0 : -errno;
 }
@@ -64,28 +64,28 @@ static bool refused(struct check_run *run, uint8_t *at)
 /* ---- told so
  * ------------------------------------------------------------------------------ */
 
-typedef int (*change_fn)(const struct check_calls *calls, uint8_t *at);
+typedef int (*change_fn)(const struct kit_calls *calls, uint8_t *at);
 
-static int change_none(const struct check_calls *calls, uint8_t *at)
+static int change_none(const struct kit_calls *calls, uint8_t *at)
 {
 	return 0;
 }
 
-static int change_discard(const struct check_calls *calls, uint8_t *at)
+static int change_discard(const struct kit_calls *calls, uint8_t *at)
 {
-	return calls->madvise(at, CHECK_PAGE, MADV_DONTNEED);
+	return calls->madvise(at, KIT_PAGE, MADV_DONTNEED);
 }
 
-static int change_protect(const struct check_calls *calls, uint8_t *at)
+static int change_protect(const struct kit_calls *calls, uint8_t *at)
 {
-	return calls->mprotect(at, CHECK_PAGE, PROT_READ) |
-	       calls->mprotect(at, CHECK_PAGE, PROT_READ | PROT_WRITE);
+	return calls->mprotect(at, KIT_PAGE, PROT_READ) |
+	       calls->mprotect(at, KIT_PAGE, PROT_READ | PROT_WRITE);
 }
 
-static int told(struct check_run *run, uint8_t *at, change_fn change, enum check_way way,
+static int told(struct check_run *run, uint8_t *at, change_fn change, enum kit_way way,
 		uint8_t *where, bool expected, const char *what)
 {
-	const struct check_calls *calls = check_calls(way, 0);
+	const struct kit_calls *calls = kit_calls(way, 0);
 	struct request req;
 	int err;
 
@@ -100,7 +100,7 @@ static int told(struct check_run *run, uint8_t *at, change_fn change, enum check
 	if (change(calls, where))
 		return check_fail(run, "%s: %s", what, strerror(errno));
 	if (hmm_range_retry(&req.range) != expected)
-		return check_stale(run, "%s %s: %s", what, check_way_names[way],
+		return check_stale(run, "%s %s: %s", what, kit_way_names[way],
 				   expected ? "the holder of a snapshot was not told"
 					    : "told of a change elsewhere");
 	return 0;
@@ -108,15 +108,15 @@ static int told(struct check_run *run, uint8_t *at, change_fn change, enum check
 
 static int all_told(struct check_run *run, uint8_t *at, uint8_t *elsewhere)
 {
-	uint8_t *in = at + 3 * CHECK_PAGE;
+	uint8_t *in = at + 3 * KIT_PAGE;
 
-	for (enum check_way way = WAY_LIBC; way <= WAY_RAW; way++) {
+	for (enum kit_way way = WAY_LIBC; way <= WAY_RAW; way++) {
 		if (told(run, at, change_none, way, in, false, "no change") ||
 		    told(run, at, change_page, way, in, true, "munmap and mmap") ||
 		    told(run, at, change_discard, way, in, true, "MADV_DONTNEED") ||
 		    told(run, at, change_page, way, elsewhere, false, "munmap elsewhere"))
 			return -1;
-		if (way == WAY_LIBC && !check_interposed() && !run->env->perf)
+		if (way == WAY_LIBC && !kit_interposed() && !run->env->perf)
 			continue;
 		if (way == WAY_RAW && !run->env->perf)
 			continue;
@@ -162,8 +162,8 @@ static int says(struct check_run *run, uint8_t *at)
 			return check_fail(run, "page %u after a write fault: %d, %llx", i,
 					  err, (unsigned long long)req.pfns[i]);
 	}
-	mprotect(at + CHECK_PAGE, CHECK_PAGE, PROT_READ);
-	munmap(at + 5 * CHECK_PAGE, CHECK_PAGE);
+	mprotect(at + KIT_PAGE, KIT_PAGE, PROT_READ);
+	munmap(at + 5 * KIT_PAGE, KIT_PAGE);
 	request_init(&req, run, at, 0);
 	if (hmm_range_begin(&req.range) || hmm_range_snapshot(&req.range))
 		return check_fail(run, "snapshot: %s", hmm_error());
@@ -175,7 +175,7 @@ static int says(struct check_run *run, uint8_t *at)
 	err = fault(run, &req, at, HMM_PFN_REQ_FAULT);
 	if (err != -EFAULT)
 		return check_fail(run, "a fault over a hole gave %d", err);
-	(void)mmap(at + 5 * CHECK_PAGE, CHECK_PAGE, PROT_READ | PROT_WRITE,
+	(void)mmap(at + 5 * KIT_PAGE, KIT_PAGE, PROT_READ | PROT_WRITE,
 		   MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0);
 	err = fault(run, &req, at, HMM_PFN_REQ_FAULT | HMM_PFN_REQ_WRITE);
 	if (err != -EACCES)
@@ -200,7 +200,7 @@ static int maps(struct check_run *run, uint8_t *at)
 	if (!req.range.dma_count || covered != req.range.dma_count)
 		return check_fail(run, "%llu of %u pieces are valid",
 				  (unsigned long long)covered, req.range.dma_count);
-	change_page(check_calls(WAY_RAW, 0), at + 7 * CHECK_PAGE);
+	change_page(kit_calls(WAY_RAW, 0), at + 7 * KIT_PAGE);
 	if (!hmm_range_retry(&req.range))
 		return check_stale(run, "a mapped range was not told of a change");
 	err = hmm_range_dma_unmap(&req.range);
@@ -244,13 +244,12 @@ static void *churn(void *arg)
 	struct churn *c = arg;
 
 	for (unsigned int i = 0; !atomic_load(&c->stop); i++) {
-		const struct check_calls *calls =
-			check_calls(i & 2 ? WAY_RAW : WAY_LIBC, i);
+		const struct kit_calls *calls = kit_calls(i & 2 ? WAY_RAW : WAY_LIBC, i);
 
 		if (i & 1)
-			change_page(calls, c->at + 2 * CHECK_PAGE);
+			change_page(calls, c->at + 2 * KIT_PAGE);
 		else
-			calls->madvise(c->at + 3 * CHECK_PAGE, CHECK_PAGE, MADV_DONTNEED);
+			calls->madvise(c->at + 3 * KIT_PAGE, KIT_PAGE, MADV_DONTNEED);
 		atomic_fetch_add(&c->changes, 1);
 	}
 	return NULL;
@@ -283,12 +282,12 @@ static int device_gets_on(struct check_run *run, uint8_t *at, unsigned int *coll
 	int rc;
 
 	/* On the border of what changes and what does not. */
-	while ((rc = case_read(run, at + 2 * CHECK_PAGE - 1, out, sizeof(out)))) {
+	while ((rc = case_read(run, at + 2 * KIT_PAGE - 1, out, sizeof(out)))) {
 		if (rc != -EFAULT && rc != -EBUSY)
 			return check_fail(run, "device read: %d, %s", rc, hmm_error());
 		++*collisions;
 	}
-	rc = case_read(run, at + 9 * CHECK_PAGE, out, sizeof(out));
+	rc = case_read(run, at + 9 * KIT_PAGE, out, sizeof(out));
 	if (rc)
 		return check_fail(run, "device read beside the changes: %d", rc);
 	return 0;

@@ -41,7 +41,7 @@ void case_deadlock(struct check_run *run);
 /* Plain anonymous memory where nobody else maps any. */
 static inline uint8_t *case_map(size_t len)
 {
-	uint8_t *at = check_zone(len);
+	uint8_t *at = kit_zone(len);
 	void *p = mmap(at, len, PROT_READ | PROT_WRITE,
 		       MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0);
 

@@ -8,7 +8,6 @@
  * device has used the memory before, so that there is something to go stale.
  */
 #include "suite.h"
-#include "kinds.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -16,11 +15,11 @@
 #include <sys/mman.h>
 
 #define V_MIDDLE   1u /* some pages, else all */
-#define V_STRAIGHT 2u /* no look between apply and again */
+#define V_STRAIGHT 2u /* no look between apply and restore */
 #define V_WRITE    4u /* the first use after the change is a write */
 #define VARIANTS   8u
 
-#define MAX_LEN CHECK_MAX_LEN
+#define MAX_LEN KIT_MAX_LEN
 #define PROBES  9
 
 struct probe {
@@ -30,22 +29,22 @@ struct probe {
 /* All that a change of [lo, hi) may get wrong has an access that would show it. */
 static unsigned int make_probes(const struct check_run *run, struct probe *probes)
 {
-	size_t lo = run->lo, hi = run->hi, len = run->r.len;
-	bool large = len > 64 * CHECK_PAGE;
+	size_t lo = run->act.lo, hi = run->act.hi, len = run->r.len;
+	bool large = len > 64 * KIT_PAGE;
 	unsigned int nr = 0;
 
 	probes[nr++] = (struct probe){lo + 1, 3};
 	if (!large)
 		probes[nr++] = (struct probe){lo, hi - lo};
-	probes[nr++] = (struct probe){lo + CHECK_PAGE - 7, 14};
+	probes[nr++] = (struct probe){lo + KIT_PAGE - 7, 14};
 	if (hi + 5 <= len)
 		probes[nr++] = (struct probe){hi - 5, 10};
 	if (lo >= 7)
 		probes[nr++] = (struct probe){lo - 7, 14};
-	if (lo + 513 + 2 * CHECK_PAGE + 1 <= len)
-		probes[nr++] = (struct probe){lo + 513, 2 * CHECK_PAGE + 1};
+	if (lo + 513 + 2 * KIT_PAGE + 1 <= len)
+		probes[nr++] = (struct probe){lo + 513, 2 * KIT_PAGE + 1};
 	probes[nr++] = (struct probe){hi - 1, 1};
-	probes[nr++] = (struct probe){hi - CHECK_PAGE, CHECK_PAGE};
+	probes[nr++] = (struct probe){hi - KIT_PAGE, KIT_PAGE};
 	if (!large)
 		probes[nr++] = (struct probe){0, len};
 	return nr;
@@ -76,11 +75,11 @@ static int look(struct check_run *run, unsigned int variant)
 /* Memory like in a running program: written by the CPU, and known to the device. */
 static int establish(struct check_run *run, unsigned int variant)
 {
-	struct check_region *r = &run->r;
+	struct kit_region *r = &run->r;
 	bool write = r->kind->traits & T_WRITE;
 
 	run->step = "before the change";
-	model_state(run, 0, r->len, write ? PAGE_RW : PAGE_RO);
+	kit_state_set(&run->r, 0, r->len, write ? PAGE_RW : PAGE_RO);
 	if (write && model_paint(run, 0, r->len))
 		return -1;
 	/* Whoever registers memory at its first use registers all of it here. */
@@ -89,40 +88,118 @@ static int establish(struct check_run *run, unsigned int variant)
 	return look(run, variant);
 }
 
-static void choose_range(struct check_run *run, const struct check_change *change,
+static void choose_range(struct check_run *run, const struct kit_change *change,
 			 unsigned int variant)
 {
 	size_t len = run->r.len, page = run->r.page;
 	size_t half = len / 2 / page * page;
 
-	run->lo = 0;
-	run->hi = len;
+	run->act.lo = 0;
+	run->act.hi = len;
 	if (change->flags & C_TAIL) {
-		run->lo = (variant & V_MIDDLE) || (change->flags & C_WHOLE) ? half : 0;
+		run->act.lo = (variant & V_MIDDLE) || (change->flags & C_WHOLE) ? half : 0;
 	} else if ((variant & V_MIDDLE) && !(change->flags & C_WHOLE)) {
-		run->lo = page < half ? 4 * page : half;
-		run->hi = page < half ? 11 * page : len;
-		if (run->hi > len) {
-			run->lo = half;
-			run->hi = len;
+		run->act.lo = page < half ? 4 * page : half;
+		run->act.hi = page < half ? 11 * page : len;
+		if (run->act.hi > len) {
+			run->act.lo = half;
+			run->act.hi = len;
 		}
 	}
 }
 
-static int change_and_look(struct check_run *run, const struct check_change *change,
+/* What the kit could not do is a skip; what others see wrong is a failure like ours. */
+static int verdict_of(struct check_run *run, int err)
+{
+	if (err == -EOPNOTSUPP)
+		return check_skip(run, "%s", run->act.reason);
+	if (err == -EILSEQ)
+		return check_stale(run, "%s", run->act.reason);
+	return check_fail(run, "%s", run->act.reason);
+}
+
+/* The CPU writes what no one can know otherwise. */
+static int paint(struct check_run *run)
+{
+	struct kit_act *act = &run->act;
+
+	if (!kit_effect_paints(&run->r, &act->effect))
+		return 0;
+	return model_paint(run, act->lo, act->hi);
+}
+
+static int apply(struct check_run *run, const struct kit_change *change)
+{
+	struct hmm_range range;
+	int err;
+
+	if ((change->flags & C_TOLD) && told_before(run, &range))
+		return -1;
+	err = kit_apply(&run->act, change);
+	if (err)
+		return verdict_of(run, err);
+	if ((change->flags & C_TOLD) && told_after(run, &range))
+		return -1;
+	return paint(run);
+}
+
+/* The memory that a change moved is used by the device where it is now. */
+static int look_where_moved(struct check_run *run)
+{
+	const struct hmm_check_device *table = run->env->dev->table;
+	uint8_t *at = run->act.moved, *end = at + run->act.moved_len;
+	bool write = run->r.kind->traits & T_WRITE;
+	bool shared = run->r.kind->traits & T_SHARED;
+	uint64_t word = 0, seen = 0;
+	int rc;
+
+	/* Shared memory at both addresses: there is no more to be told apart. */
+	if (!at || (shared && run->act.effect.access == KIT_SAME))
+		return 0;
+	kit_stamp_fill((uint8_t *)&word, 0, 8, kit_stamp_next());
+	if (write && guarded_write(end - 8, &word, 8))
+		return check_fail(run, "the CPU cannot write where the memory moved to");
+	if (!write)
+		memcpy(&word, end - 8, 8);
+	rc = table->read(run->env->context, end - 8, &seen, 8);
+	if (rc || seen != word)
+		return check_stale(run,
+				   "device read of the moved memory: %d, %llx, not %llx",
+				   rc, (unsigned long long)seen, (unsigned long long)word);
+	if (!write)
+		return 0;
+	kit_stamp_fill((uint8_t *)&word, 0, 8, kit_stamp_next());
+	rc = table->write(run->env->context, at + 1, &word, 8);
+	if (rc || memcmp(at + 1, &word, 8))
+		return check_stale(run, "device write to the moved memory: %d, not seen",
+				   rc);
+	return 0;
+}
+
+static int restore(struct check_run *run, const struct kit_change *change)
+{
+	int err;
+
+	if (look_where_moved(run))
+		return -1;
+	err = kit_restore(&run->act, change);
+	return err ? verdict_of(run, err) : paint(run);
+}
+
+static int change_and_look(struct check_run *run, const struct kit_change *change,
 			   unsigned int variant)
 {
 	bool straight = (variant & V_STRAIGHT) || (change->flags & C_STRAIGHT);
 
 	run->step = "after the change";
-	if (change->apply(run))
+	if (apply(run, change))
 		return -1;
-	if (!(straight && change->again) && look(run, variant))
+	if (!(straight && change->restore) && look(run, variant))
 		return -1;
-	if (!change->again)
+	if (!change->restore)
 		return 0;
 	run->step = straight ? "after the change and back" : "when the memory was back";
-	if (change->again(run))
+	if (restore(run, change))
 		return -1;
 	return look(run, variant);
 }
@@ -133,17 +210,17 @@ static int change_and_look(struct check_run *run, const struct check_change *cha
  */
 static void accept_limit(struct check_run *run, unsigned int limit)
 {
-	struct check_region *r = &run->r;
+	struct kit_region *r = &run->r;
 	struct check_result first = *run->result;
 	int err = hmm_invalidate(run->env->hmm, r->addr, r->len);
 
 	run->failed = false;
 	run->stale = false;
 	run->step = "after hmm_invalidate";
-	for (size_t i = 0; i < r->len / CHECK_PAGE; i++) {
+	for (size_t i = 0; i < r->len / KIT_PAGE; i++) {
 		if (r->state[i] != PAGE_SEGV && r->state[i] != PAGE_BUS)
-			guarded_read(r->shadow + i * CHECK_PAGE, r->addr + i * CHECK_PAGE,
-				     CHECK_PAGE);
+			guarded_read(r->shadow + i * KIT_PAGE, r->addr + i * KIT_PAGE,
+				     KIT_PAGE);
 	}
 	if (err) {
 		check_fail(run, "%s", hmm_error());
@@ -155,67 +232,47 @@ static void accept_limit(struct check_run *run, unsigned int limit)
 	}
 }
 
-int check_region_open(struct check_run *run, const struct check_kind *kind)
-{
-	static uint8_t *shadow, *base, *buf;
-	struct check_region *r = &run->r;
-
-	if (!shadow) {
-		shadow = mmap(NULL, 3 * MAX_LEN, PROT_READ | PROT_WRITE,
-			      MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-		base = shadow + MAX_LEN;
-		buf = base + MAX_LEN;
-	}
-	memset(r, 0, sizeof(*r));
-	r->kind = kind;
-	r->len = kind->len;
-	r->page = kind->page;
-	r->shadow = shadow;
-	r->base = base;
-	r->fd = -1;
-	run->buf = buf;
-	if (kind->missing)
-		return region_reason(r, -EOPNOTSUPP, "%s", kind->missing);
-	return kind->make(r);
-}
-
 static void run_variant(struct check_run *run, const struct check_cell *cell,
 			unsigned int variant)
 {
-	const struct check_change *change = &check_changes[cell->change];
+	const struct kit_change *change = &kit_changes[cell->change];
+	static uint8_t buf[MAX_LEN];
 	unsigned int limit;
 
-	run->calls = check_calls(run->way, variant);
-	run->pipe[0] = run->pipe[1] = -1;
+	run->buf = buf;
+	run->act = (struct kit_act){.r = &run->r,
+				    .way = cell->way,
+				    .calls = kit_calls(cell->way, variant),
+				    .pipe = {-1, -1}};
 	if (check_env_reset(run->env)) {
 		check_fail(run, "the device does not open again");
 		return;
 	}
-	if (check_region_open(run, &check_kinds[cell->kind])) {
+	if (kit_region_open(&run->r, &kit_kinds[cell->kind])) {
 		check_skip(run, "%s", run->r.reason);
 		return;
 	}
 	choose_range(run, change, variant);
 	if (!establish(run, variant))
 		change_and_look(run, change, variant);
-	limit = limit_of(run->env, change, run->way);
+	limit = limit_of(run->env, change, cell->way);
 	if (run->failed && run->stale && limit)
 		accept_limit(run, limit);
-	if (change->done)
-		change->done(run);
+	if (change->cleanup)
+		change->cleanup(&run->act);
 	run->r.kind->unmake(&run->r);
 }
 
-static bool repeats(const struct check_change *change, unsigned int variant)
+static bool repeats(const struct kit_change *change, unsigned int variant)
 {
 	/* Variants that would do the same again. */
 	if ((variant & V_MIDDLE) && (change->flags & C_WHOLE))
 		return true;
-	return (variant & V_STRAIGHT) && (!change->again || (change->flags & C_STRAIGHT));
+	return (variant & V_STRAIGHT) && (!change->restore || (change->flags & C_STRAIGHT));
 }
 
 /* Of the variants that there are, the first and the one that differs most from it. */
-static bool skip_for_brevity(const struct check_change *change, unsigned int variant)
+static bool skip_for_brevity(const struct kit_change *change, unsigned int variant)
 {
 	unsigned int last = VARIANTS - 1;
 
@@ -226,7 +283,7 @@ static bool skip_for_brevity(const struct check_change *change, unsigned int var
 
 void check_cell_run(struct check_env *env, const struct check_cell *cell)
 {
-	const struct check_change *change = &check_changes[cell->change];
+	const struct kit_change *change = &kit_changes[cell->change];
 	struct check_result *result = cell->result, skipped = {0}, limited = {0};
 	unsigned int passed = 0;
 
@@ -236,8 +293,7 @@ void check_cell_run(struct check_env *env, const struct check_cell *cell)
 		if (repeats(change, variant) || skip_for_brevity(change, variant))
 			continue;
 		for (int attempt = 0; attempt < 3; attempt++) {
-			run = (struct check_run){
-				.env = env, .result = result, .way = cell->way};
+			run = (struct check_run){.env = env, .result = result};
 			run_variant(&run, cell, variant);
 			if (!run.unreadable_ok)
 				break;

@@ -8,7 +8,7 @@
 #include "suite.h"
 
 #include "../cli.h"
-#include "../place.h"
+#include "../../kit/place.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -106,7 +106,7 @@ static void load_driver(struct argp_state *state, const char *file)
 {
 	char error[512];
 
-	if (check_device_load(file, error, sizeof(error)))
+	if (kit_device_load(file, error, sizeof(error)))
 		argp_error(state, "%s", error);
 }
 
@@ -223,11 +223,11 @@ int cmd_check(int argc, char **argv)
 {
 	char error[512];
 
-	check_devices_init();
+	kit_devices_init();
 	if (argp_parse(&argp, argc, argv, 0, NULL, NULL))
 		return CLI_USAGE;
 	if (check_options.list) {
-		check_kinds_init();
+		kit_kinds_init();
 		check_report_list();
 		return CLI_OK;
 	}
@@ -235,6 +235,6 @@ int cmd_check(int argc, char **argv)
 		cli_error("%s", error);
 		return CLI_USAGE;
 	}
-	check_kinds_init();
+	kit_kinds_init();
 	return run_plan();
 }

@@ -17,25 +17,25 @@ static void list_ways(unsigned int ways)
 	for (unsigned int way = 0; way < NR_WAYS; way++) {
 		if (!(ways & (1u << way)))
 			continue;
-		printf("%s%s", separator, check_way_names[way]);
+		printf("%s%s", separator, kit_way_names[way]);
 		separator = ", ";
 	}
 }
 
-static void list_kinds_of(const struct check_change *change)
+static void list_kinds_of(const struct kit_change *change)
 {
 	unsigned int nr = 0;
 
-	for (unsigned int k = 0; k < check_nr_kinds; k++)
-		nr += change_applies(change, &check_kinds[k]);
-	if (nr == check_nr_kinds) {
+	for (unsigned int k = 0; k < kit_nr_kinds; k++)
+		nr += kit_change_applies(change, &kit_kinds[k]);
+	if (nr == kit_nr_kinds) {
 		printf("all");
 		return;
 	}
 	nr = 0;
-	for (unsigned int k = 0; k < check_nr_kinds; k++) {
-		if (change_applies(change, &check_kinds[k]))
-			printf("%s%s", nr++ ? ", " : "", check_kinds[k].name);
+	for (unsigned int k = 0; k < kit_nr_kinds; k++) {
+		if (kit_change_applies(change, &kit_kinds[k]))
+			printf("%s%s", nr++ ? ", " : "", kit_kinds[k].name);
 	}
 }
 
@@ -43,8 +43,8 @@ static void list_changes(void)
 {
 	printf("| promise | change | what happens | ways | kinds |\n"
 	       "| --- | --- | --- | --- | --- |\n");
-	for (unsigned int c = 0; c < check_nr_changes; c++) {
-		const struct check_change *change = &check_changes[c];
+	for (unsigned int c = 0; c < kit_nr_changes; c++) {
+		const struct kit_change *change = &kit_changes[c];
 
 		printf("| %s | %s | %s | ", change->promise, change->name, change->about);
 		list_ways(change->ways);
@@ -65,14 +65,14 @@ static void list_cases(void)
 void check_report_list(void)
 {
 	printf("| kind | what it is |\n| --- | --- |\n");
-	for (unsigned int k = 0; k < check_nr_kinds; k++)
-		printf("| %s | %s |\n", check_kinds[k].name, check_kinds[k].about);
+	for (unsigned int k = 0; k < kit_nr_kinds; k++)
+		printf("| %s | %s |\n", kit_kinds[k].name, kit_kinds[k].about);
 	printf("\n");
 	list_changes();
 	printf("\n");
 	list_cases();
 	printf("\n| limit | where | why | what to do |\n| --- | --- | --- | --- |\n");
-	for (unsigned int l = 0; l < check_nr_limits; l++)
-		printf("| L%u | %s | %s | %s |\n", check_limits[l].id, check_limits[l].what,
-		       check_limits[l].why, check_limits[l].remedy);
+	for (unsigned int l = 0; l < kit_nr_limits; l++)
+		printf("| L%u | %s | %s | %s |\n", kit_limits[l].id, kit_limits[l].what,
+		       kit_limits[l].why, kit_limits[l].remedy);
 }

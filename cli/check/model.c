@@ -2,15 +2,14 @@
 /*
  * `hmm check`: what must the CPU see now, and do the CPU and the device both see it?
  *
- * The model is a copy of the region (shadow) and a state a page. A change updates the
- * model by what its man page says. The device is asked first and the CPU after it, since
+ * The model is a copy of the region (shadow) and a state a page; it follows the effects of
+ * changes as the kit has them. The device is asked first and the CPU after it, since
  * a look by the CPU would bring pages back that the device has to find missing itself.
  * Every write carries a stamp of its own, so that old data never looks like new.
  */
 #include "suite.h"
 
 #include <errno.h>
-#include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -67,153 +66,32 @@ int check_skip(struct check_run *run, const char *format, ...)
 	return -1;
 }
 
-/* ---- what the CPU may do ------------------------------------------------------------ */
-
-static __thread sigjmp_buf guard;
-static __thread volatile sig_atomic_t guarded;
-
-static void on_fault(int signal, siginfo_t *info, void *context)
-{
-	if (guarded)
-		siglongjmp(guard, signal);
-	/* Not ours: die of it, as without us; the runner reports it. */
-	sigaction(signal, &(struct sigaction){.sa_handler = SIG_DFL}, NULL);
-}
-
-void check_catch_faults(void)
-{
-	struct sigaction action = {.sa_sigaction = on_fault,
-				   .sa_flags = SA_SIGINFO | SA_NODEFER};
-
-	sigaction(SIGSEGV, &action, NULL);
-	sigaction(SIGBUS, &action, NULL);
-}
-
-static __attribute__((noinline)) int guarded_copy(void *to, const void *from, size_t len)
-{
-	int signal = sigsetjmp(guard, 0);
-
-	if (!signal) {
-		guarded = 1;
-		memcpy(to, from, len);
-		__asm__ volatile("" ::: "memory");
-	}
-	guarded = 0;
-	return signal;
-}
-
-int guarded_read(void *out, const void *from, size_t len)
-{
-	return guarded_copy(out, from, len);
-}
-
-int guarded_write(void *to, const void *data, size_t len)
-{
-	return guarded_copy(to, data, len);
-}
-
-/* ---- stamps -------------------------------------------------------------------------- */
-
-static uint64_t stamp_word(uint64_t serial, size_t index)
-{
-	uint64_t x = serial * 0x9e3779b97f4a7c15ull + index;
-
-	x = (x ^ (x >> 31)) * 0xbf58476d1ce4e5b9ull;
-	return (x ^ (x >> 29)) | 0x0101010101010101ull; /* no byte of it is zero */
-}
-
-/* Never the same twice in a process: data of an earlier cell is old data too. */
-uint64_t model_next(void)
-{
-	static uint64_t last;
-
-	return __atomic_add_fetch(&last, 1, __ATOMIC_RELAXED);
-}
-
-void model_fill(uint8_t *out, size_t offset, size_t len, uint64_t serial)
-{
-	size_t i = 0;
-
-	while (i < len) {
-		uint64_t word = stamp_word(serial, (offset + i) / 8);
-		size_t in = (offset + i) % 8;
-		size_t n = 8 - in < len - i ? 8 - in : len - i;
-
-		memcpy(out + i, (uint8_t *)&word + in, n);
-		i += n;
-	}
-}
-
 /* ---- the model ------------------------------------------------------------------------
  */
 
-void model_state(struct check_run *run, size_t lo, size_t hi, enum page_state state)
+static const uint8_t *stamp(struct check_run *run, size_t lo, size_t hi)
 {
-	for (size_t i = lo / CHECK_PAGE; i < hi / CHECK_PAGE; i++)
-		run->r.state[i] = (uint8_t)state;
-}
-
-void model_zero(struct check_run *run, size_t lo, size_t hi)
-{
-	memset(run->r.shadow + lo, 0, hi - lo);
-}
-
-/* What private memory shows after its pages went; shared memory keeps its content. */
-void model_discard(struct check_run *run, size_t lo, size_t hi)
-{
-	if (run->r.kind->traits & T_SHARED)
-		return;
-	if (run->r.base)
-		memcpy(run->r.shadow + lo, run->r.base + lo, hi - lo);
-	else
-		model_zero(run, lo, hi);
-}
-
-const uint8_t *model_stamp(struct check_run *run, size_t lo, size_t hi)
-{
-	model_fill(run->r.shadow + lo, lo, hi - lo, model_next());
+	kit_stamp_fill(run->r.shadow + lo, lo, hi - lo, kit_stamp_next());
 	return run->r.shadow + lo;
 }
 
 int model_paint(struct check_run *run, size_t lo, size_t hi)
 {
-	int signal;
+	int signal = guarded_write(run->r.addr + lo, stamp(run, lo, hi), hi - lo);
 
-	model_stamp(run, lo, hi);
-	signal = guarded_write(run->r.addr + lo, run->r.shadow + lo, hi - lo);
 	if (signal)
 		return check_fail(run, "the CPU got signal %d where it should write",
 				  signal);
-	model_state(run, lo, hi, PAGE_RW);
-	return 0;
-}
-
-/* New memory of the same kind at [lo, hi), with new content. */
-int model_remap(struct check_run *run, size_t lo, size_t hi, int flags)
-{
-	struct check_region *r = &run->r;
-	const uint8_t *data = model_stamp(run, lo, hi);
-	int err = r->kind->map(r, run->calls, r->addr + lo, hi - lo, flags, data);
-
-	if (err == -EBUSY && (flags & MAP_FIXED_NOREPLACE))
-		return check_skip(run, "the address was taken meanwhile");
-	if (err)
-		return check_fail(run, "cannot map %s memory again: %s", r->kind->name,
-				  strerror(-err));
-	if (r->base)
-		memcpy(r->base + lo, data, hi - lo);
-	if (r->kind->traits & T_WRITE)
-		return model_paint(run, lo, hi);
-	model_state(run, lo, hi, PAGE_RO);
+	kit_state_set(&run->r, lo, hi, PAGE_RW);
 	return 0;
 }
 
 /* ---- the device and the CPU, against the model ------------------------------------------
  */
 
-static bool span_allows(const struct check_region *r, size_t offset, size_t len, bool write)
+static bool span_allows(const struct kit_region *r, size_t offset, size_t len, bool write)
 {
-	for (size_t i = offset / CHECK_PAGE; i <= (offset + len - 1) / CHECK_PAGE; i++) {
+	for (size_t i = offset / KIT_PAGE; i <= (offset + len - 1) / KIT_PAGE; i++) {
 		if (r->state[i] == PAGE_SEGV || r->state[i] == PAGE_BUS ||
 		    (write && r->state[i] == PAGE_RO))
 			return false;
@@ -221,9 +99,9 @@ static bool span_allows(const struct check_region *r, size_t offset, size_t len,
 	return true;
 }
 
-static bool span_unknown(const struct check_region *r, size_t offset, size_t len)
+static bool span_unknown(const struct kit_region *r, size_t offset, size_t len)
 {
-	for (size_t i = offset / CHECK_PAGE; i <= (offset + len - 1) / CHECK_PAGE; i++) {
+	for (size_t i = offset / KIT_PAGE; i <= (offset + len - 1) / KIT_PAGE; i++) {
 		if (r->state[i] == PAGE_ANY)
 			return true;
 	}
@@ -257,7 +135,7 @@ static const char *error_text(int rc)
 
 int device_read(struct check_run *run, size_t offset, size_t len)
 {
-	struct check_region *r = &run->r;
+	struct kit_region *r = &run->r;
 	uint8_t *out = run->buf;
 	size_t at;
 	int rc;
@@ -289,13 +167,13 @@ int device_read(struct check_run *run, size_t offset, size_t len)
 /* A write that was refused may have moved some bytes, all of them where it could write. */
 static int settle_refused(struct check_run *run, size_t offset, size_t len)
 {
-	struct check_region *r = &run->r;
+	struct kit_region *r = &run->r;
 	size_t end = offset + len;
 
 	for (size_t at = offset; at < end;) {
-		size_t stop = (at / CHECK_PAGE + 1) * CHECK_PAGE;
-		enum page_state state = r->state[at / CHECK_PAGE];
-		uint8_t now[CHECK_PAGE_MAX];
+		size_t stop = (at / KIT_PAGE + 1) * KIT_PAGE;
+		enum page_state state = r->state[at / KIT_PAGE];
+		uint8_t now[KIT_PAGE_MAX];
 
 		stop = stop < end ? stop : end;
 		if (state == PAGE_RW || state == PAGE_ANY) {
@@ -323,7 +201,7 @@ static int settle_refused(struct check_run *run, size_t offset, size_t len)
 /* What the device wrote (in buf) is what the CPU reads, and beside it nothing moved. */
 static int cpu_sees(struct check_run *run, size_t offset, size_t len)
 {
-	struct check_region *r = &run->r;
+	struct kit_region *r = &run->r;
 	size_t at;
 
 	if (cpu_verify(run, offset, len))
@@ -341,10 +219,10 @@ static int cpu_sees(struct check_run *run, size_t offset, size_t len)
 
 int device_write(struct check_run *run, size_t offset, size_t len)
 {
-	struct check_region *r = &run->r;
+	struct kit_region *r = &run->r;
 	int rc;
 
-	model_fill(run->buf, offset, len, model_next());
+	kit_stamp_fill(run->buf, offset, len, kit_stamp_next());
 	rc = run->env->dev->table->write(run->env->context, r->addr + offset, run->buf,
 					 len);
 	++*check_beat;
@@ -364,10 +242,10 @@ int device_write(struct check_run *run, size_t offset, size_t len)
 
 static int verify_page(struct check_run *run, size_t page)
 {
-	struct check_region *r = &run->r;
-	size_t offset = page * CHECK_PAGE;
-	uint8_t now[CHECK_PAGE_MAX];
-	int signal = guarded_read(now, r->addr + offset, CHECK_PAGE);
+	struct kit_region *r = &run->r;
+	size_t offset = page * KIT_PAGE;
+	uint8_t now[KIT_PAGE_MAX];
+	int signal = guarded_read(now, r->addr + offset, KIT_PAGE);
 	int want = r->state[page] == PAGE_SEGV  ? SIGSEGV
 		   : r->state[page] == PAGE_BUS ? SIGBUS
 						: 0;
@@ -381,8 +259,8 @@ static int verify_page(struct check_run *run, size_t page)
 	}
 	if (signal || r->state[page] == PAGE_ANY)
 		return 0;
-	at = first_difference(now, r->shadow + offset, CHECK_PAGE);
-	if (at == CHECK_PAGE)
+	at = first_difference(now, r->shadow + offset, KIT_PAGE);
+	if (at == KIT_PAGE)
 		return 0;
 	return check_stale(run, "the CPU reads %02x at %zu, expected %02x", now[at],
 			   offset + at, r->shadow[offset + at]);
@@ -391,12 +269,12 @@ static int verify_page(struct check_run *run, size_t page)
 /* The pages of [offset, +len) and one more on each side are as the model says. */
 int cpu_verify(struct check_run *run, size_t offset, size_t len)
 {
-	size_t first = offset / CHECK_PAGE;
-	size_t last = (offset + len - 1) / CHECK_PAGE;
+	size_t first = offset / KIT_PAGE;
+	size_t last = (offset + len - 1) / KIT_PAGE;
 
 	if (first)
 		first--;
-	if ((last + 1) * CHECK_PAGE < run->r.len)
+	if ((last + 1) * KIT_PAGE < run->r.len)
 		last++;
 	for (size_t page = first; page <= last; page++) {
 		if (verify_page(run, page))

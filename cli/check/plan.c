@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 /*
  * `hmm check`: which cells are there, and which of them were asked for?
- *
- * Also where the contract is known not to be met: the limits.
  */
 #include "suite.h"
 
@@ -12,26 +10,13 @@
 #include <string.h>
 #include <sys/mman.h>
 
-const struct check_limit check_limits[] = {
-	{1, "madvise(MADV_GUARD_INSTALL) by raw system call",
-	 "the kernel sends no event and no record of it",
-	 "call madvise(), or hmm_invalidate() after it"},
-	{2, "mprotect and pkey_mprotect by raw system call where perf is not allowed",
-	 "only perf's mapping records tell of it",
-	 "set kernel.perf_event_paranoid to 2 or less, or call mprotect()"},
-	{3, "shmat(SHM_REMAP) by raw system call where perf is not allowed",
-	 "the kernel unmaps without an event; only perf's mapping records tell of it",
-	 "set kernel.perf_event_paranoid to 2 or less, or call shmat()"},
-};
-const unsigned int check_nr_limits = sizeof(check_limits) / sizeof(check_limits[0]);
-
-unsigned int limit_of(const struct check_env *env, const struct check_change *change,
-		      enum check_way way)
+unsigned int limit_of(const struct check_env *env, const struct kit_change *change,
+		      enum kit_way way)
 {
 	if (env->dev->usual || !change->limit)
 		return 0;
 	/* Where the library came too late to be asked, libc's calls are raw ones. */
-	if (way != WAY_RAW && !(way == WAY_LIBC && !check_interposed()))
+	if (way != WAY_RAW && !(way == WAY_LIBC && !kit_interposed()))
 		return 0;
 	if (change->limit >= 2 && env->perf)
 		return 0;
@@ -59,7 +44,7 @@ static bool wanted(const char *list, const char *name)
 	return false;
 }
 
-static bool device_wanted(const struct check_device *dev)
+static bool device_wanted(const struct kit_device *dev)
 {
 	if (dev->hidden && !check_options.device)
 		return false;
@@ -74,22 +59,22 @@ static void add_cell(struct check_plan *plan, struct check_cell cell)
 static void add_change(struct check_plan *plan, unsigned int device, unsigned int kind,
 		       unsigned int nr)
 {
-	const struct check_change *change = &check_changes[nr];
+	const struct kit_change *change = &kit_changes[nr];
 
 	/* What is not here has one cell, to say so. */
-	if (check_kinds[kind].missing && nr)
+	if (kit_kinds[kind].missing && nr)
 		return;
-	if (!change_applies(change, &check_kinds[kind]) ||
+	if (!kit_change_applies(change, &kit_kinds[kind]) ||
 	    !wanted(check_options.change, change->name) ||
 	    !(wanted(check_options.only, change->promise) ||
 	      wanted(check_options.only, change->name)))
 		return;
 	for (unsigned int way = 0; way < NR_WAYS; way++) {
 		/* Punching through another mapping: memory that is nothing but a file. */
-		if (way == WAY_ALIAS && !(check_kinds[kind].traits & (T_SHMEM | T_DAX)))
+		if (way == WAY_ALIAS && !(kit_kinds[kind].traits & (T_SHMEM | T_DAX)))
 			continue;
 		if ((change->ways & (1u << way)) &&
-		    wanted(check_options.way, check_way_names[way]))
+		    wanted(check_options.way, kit_way_names[way]))
 			add_cell(plan, (struct check_cell){.device = (uint16_t)device,
 							   .kind = (int16_t)kind,
 							   .change = (int16_t)nr,
@@ -105,7 +90,7 @@ static void add_cases(struct check_plan *plan, unsigned int device)
 	for (unsigned int i = 0; i < check_nr_cases; i++) {
 		const struct check_case *test = &check_cases[i];
 
-		if (check_devices[device].usual && !test->usual)
+		if (kit_devices[device].usual && !test->usual)
 			continue;
 		if (wanted(check_options.only, test->promise) ||
 		    wanted(check_options.only, test->name))
@@ -126,20 +111,20 @@ static void *shared_zeroes(size_t len)
 
 int check_plan_make(struct check_plan *plan)
 {
-	size_t most = (size_t)check_nr_devices *
-		      (check_nr_kinds * check_nr_changes * NR_WAYS + check_nr_cases);
+	size_t most = (size_t)kit_nr_devices *
+		      (kit_nr_kinds * kit_nr_changes * NR_WAYS + check_nr_cases);
 
 	plan->nr = 0;
 	plan->cells = calloc(most, sizeof(*plan->cells));
 	if (!plan->cells)
 		return -ENOMEM;
-	for (unsigned int d = 0; d < check_nr_devices; d++) {
-		if (!device_wanted(&check_devices[d]))
+	for (unsigned int d = 0; d < kit_nr_devices; d++) {
+		if (!device_wanted(&kit_devices[d]))
 			continue;
-		for (unsigned int k = 0; k < check_nr_kinds; k++) {
-			if (!wanted(check_options.kind, check_kinds[k].name))
+		for (unsigned int k = 0; k < kit_nr_kinds; k++) {
+			if (!wanted(check_options.kind, kit_kinds[k].name))
 				continue;
-			for (unsigned int c = 0; c < check_nr_changes; c++)
+			for (unsigned int c = 0; c < kit_nr_changes; c++)
 				add_change(plan, d, k, c);
 		}
 		add_cases(plan, d);
@@ -155,16 +140,16 @@ int check_plan_make(struct check_plan *plan)
 const char *check_cell_promise(const struct check_cell *cell)
 {
 	return cell->test >= 0 ? check_cases[cell->test].promise
-			       : check_changes[cell->change].promise;
+			       : kit_changes[cell->change].promise;
 }
 
 void check_cell_name(const struct check_cell *cell, char *out, size_t size)
 {
-	const char *device = check_devices[cell->device].name;
+	const char *device = kit_devices[cell->device].name;
 
 	if (cell->test >= 0)
 		snprintf(out, size, "%s/%s", device, check_cases[cell->test].name);
 	else
-		snprintf(out, size, "%s/%s/%s/%s", device, check_kinds[cell->kind].name,
-			 check_changes[cell->change].name, check_way_names[cell->way]);
+		snprintf(out, size, "%s/%s/%s/%s", device, kit_kinds[cell->kind].name,
+			 kit_changes[cell->change].name, kit_way_names[cell->way]);
 }

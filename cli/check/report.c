@@ -62,12 +62,12 @@ static struct row row_make(const struct check_plan *plan, unsigned int device, i
 {
 	struct row row = {.any = false};
 
-	memset(row.marks, '.', check_nr_kinds);
+	memset(row.marks, '.', kit_nr_kinds);
 	if (way < 0)
-		snprintf(row.name, sizeof(row.name), "%s", check_changes[change].name);
+		snprintf(row.name, sizeof(row.name), "%s", kit_changes[change].name);
 	else
-		snprintf(row.name, sizeof(row.name), "%s %s", check_changes[change].name,
-			 check_way_names[way]);
+		snprintf(row.name, sizeof(row.name), "%s %s", kit_changes[change].name,
+			 kit_way_names[way]);
 	for (unsigned int i = 0; i < plan->nr; i++) {
 		const struct check_cell *cell = &plan->cells[i];
 
@@ -83,7 +83,7 @@ static void print_row(const struct row *row)
 	if (!row->any)
 		return;
 	printf("  %-24s", row->name);
-	for (unsigned int k = 0; k < check_nr_kinds; k++)
+	for (unsigned int k = 0; k < kit_nr_kinds; k++)
 		printf(" %c", row->marks[k]);
 	printf("\n");
 }
@@ -95,10 +95,10 @@ static char letter(unsigned int kind)
 
 static void print_heads(void)
 {
-	for (unsigned int k = 0; k < check_nr_kinds; k++)
-		printf("%s%c %s", k % 6 ? "  " : "\n  ", letter(k), check_kinds[k].name);
+	for (unsigned int k = 0; k < kit_nr_kinds; k++)
+		printf("%s%c %s", k % 6 ? "  " : "\n  ", letter(k), kit_kinds[k].name);
 	printf("\n\n  %-24s", "");
-	for (unsigned int k = 0; k < check_nr_kinds; k++)
+	for (unsigned int k = 0; k < kit_nr_kinds; k++)
 		printf(" %c", letter(k));
 	printf("\n");
 }
@@ -134,10 +134,10 @@ static void print_modes(const struct check_plan *plan, unsigned int device)
 		if (cell->device == device && cell->kind >= 0)
 			modes[cell->kind] |= cell->result->modes;
 	}
-	if (check_devices[device].usual)
+	if (kit_devices[device].usual)
 		return;
 	printf("  %-24s", "(mode)");
-	for (unsigned int k = 0; k < check_nr_kinds; k++)
+	for (unsigned int k = 0; k < kit_nr_kinds; k++)
 		printf(" %c", mode_mark(modes[k]));
 	printf("\n");
 }
@@ -146,7 +146,7 @@ static void print_changes(const struct check_plan *plan, unsigned int device)
 {
 	print_heads();
 	print_modes(plan, device);
-	for (int c = 0; c < (int)check_nr_changes; c++) {
+	for (int c = 0; c < (int)kit_nr_changes; c++) {
 		for (int way = check_options.verbose ? 0 : -1;
 		     way < (check_options.verbose ? NR_WAYS : 0); way++) {
 			struct row row = row_make(plan, device, c, way);
@@ -216,16 +216,15 @@ static void count(const struct check_plan *plan, unsigned int counts[5])
 
 static void print_limits(const struct check_plan *plan)
 {
-	for (unsigned int l = 0; l < check_nr_limits; l++) {
+	for (unsigned int l = 0; l < kit_nr_limits; l++) {
 		unsigned int n = 0;
 
 		for (unsigned int i = 0; i < plan->nr; i++)
 			n += plan->results[i].status == CHECK_LIMIT &&
-			     plan->results[i].limit == check_limits[l].id;
+			     plan->results[i].limit == kit_limits[l].id;
 		if (n)
-			printf("\nL%u (%u cells): %s: %s; %s\n", check_limits[l].id, n,
-			       check_limits[l].what, check_limits[l].why,
-			       check_limits[l].remedy);
+			printf("\nL%u (%u cells): %s: %s; %s\n", kit_limits[l].id, n,
+			       kit_limits[l].what, kit_limits[l].why, kit_limits[l].remedy);
 	}
 }
 
@@ -233,14 +232,14 @@ void check_report_table(const struct check_plan *plan)
 {
 	unsigned int counts[5];
 
-	for (unsigned int d = 0; d < check_nr_devices; d++) {
+	for (unsigned int d = 0; d < kit_nr_devices; d++) {
 		bool changes = has_cells(plan, d, false), cases = has_cells(plan, d, true);
 
 		if (!changes && !cases)
 			continue;
-		printf("\ndevice %s%s%s\n", check_devices[d].name,
-		       check_devices[d].file ? " of " : "",
-		       check_devices[d].file ? check_devices[d].file : "");
+		printf("\ndevice %s%s%s\n", kit_devices[d].name,
+		       kit_devices[d].file ? " of " : "",
+		       kit_devices[d].file ? kit_devices[d].file : "");
 		if (changes)
 			print_changes(plan, d);
 		if (cases)
@@ -255,7 +254,7 @@ void check_report_table(const struct check_plan *plan)
 	printf("\n%u cells: %u pass, %u fail, %u limit, %u skipped; calls %s\n", plan->nr,
 	       counts[CHECK_PASS], counts[CHECK_FAIL] + counts[CHECK_TODO],
 	       counts[CHECK_LIMIT], counts[CHECK_SKIP],
-	       check_interposed() ? "interposed" : "not interposed");
+	       kit_interposed() ? "interposed" : "not interposed");
 }
 
 int check_report_status(const struct check_plan *plan)
@@ -291,13 +290,12 @@ static json_t *cell_json(const struct check_cell *cell)
 	check_cell_name(cell, name, sizeof(name));
 	json_object_set_new(json, "cell", json_string(name));
 	json_object_set_new(json, "promise", json_string(check_cell_promise(cell)));
-	json_object_set_new(json, "device", json_string(check_devices[cell->device].name));
+	json_object_set_new(json, "device", json_string(kit_devices[cell->device].name));
 	if (cell->test < 0) {
-		json_object_set_new(json, "kind",
-				    json_string(check_kinds[cell->kind].name));
+		json_object_set_new(json, "kind", json_string(kit_kinds[cell->kind].name));
 		json_object_set_new(json, "change",
-				    json_string(check_changes[cell->change].name));
-		json_object_set_new(json, "way", json_string(check_way_names[cell->way]));
+				    json_string(kit_changes[cell->change].name));
+		json_object_set_new(json, "way", json_string(kit_way_names[cell->way]));
 	} else {
 		json_object_set_new(json, "case",
 				    json_string(check_cases[cell->test].name));
@@ -322,7 +320,7 @@ int check_report_json(const struct check_plan *plan)
 		json_array_append_new(cells, cell_json(&plan->cells[i]));
 	for (unsigned int s = 0; s < 5; s++)
 		json_object_set_new(sums, status_names[s], json_integer(counts[s]));
-	json_object_set_new(root, "interposed", json_boolean(check_interposed()));
+	json_object_set_new(root, "interposed", json_boolean(kit_interposed()));
 	json_object_set_new(root, "counts", sums);
 	json_object_set_new(root, "cells", cells);
 	return cli_print_json(root);

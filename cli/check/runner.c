@@ -7,8 +7,6 @@
  * that it was in has failed, and a new process goes on behind it.
  */
 #include "suite.h"
-#include "changes.h"
-#include "kinds.h"
 
 #include <errno.h>
 #include <signal.h>
@@ -75,7 +73,6 @@ static void run_case(const struct check_cell *cell, struct check_env *env)
 {
 	struct check_run run = {.env = env, .result = cell->result};
 
-	run.calls = check_calls(WAY_LIBC, 0);
 	check_cases[cell->test].run(&run);
 	if (!run.failed && !cell->result->status)
 		cell->result->status = CHECK_PASS;
@@ -100,7 +97,7 @@ static uint8_t modes_since(struct check_env *env, struct hmm_stats *before)
 static void run_cells(const struct check_plan *plan, unsigned int first, unsigned int end)
 {
 	const struct check_cell *cell = &plan->cells[first];
-	const struct check_device *dev = &check_devices[cell->device];
+	const struct kit_device *dev = &kit_devices[cell->device];
 	bool own = cell->test >= 0 && check_cases[cell->test].own;
 	struct check_env env = {.dev = dev};
 	struct hmm_stats stats = {0};
@@ -142,13 +139,13 @@ static void run_cells(const struct check_plan *plan, unsigned int first, unsigne
 static __attribute__((noreturn)) void child_main(const struct check_plan *plan,
 						 unsigned int first, unsigned int end)
 {
-	uint8_t stack[(CHECK_PAGES + 1) * CHECK_PAGE_MAX];
+	uint8_t stack[(KIT_PAGES + 1) * KIT_PAGE_MAX];
 
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
-	check_main_stack = (uint8_t *)(((uintptr_t)stack + CHECK_PAGE - 1) &
-				       ~(uintptr_t)(CHECK_PAGE - 1));
-	check_catch_faults();
-	if (other_start())
+	kit_main_stack =
+		(uint8_t *)(((uintptr_t)stack + KIT_PAGE - 1) & ~(uintptr_t)(KIT_PAGE - 1));
+	kit_catch_faults();
+	if (kit_other_start())
 		_exit(3);
 	run_cells(plan, first, end);
 	_exit(0);
@@ -238,7 +235,7 @@ static bool uses_huge_pages(const struct check_plan *plan)
 {
 	for (unsigned int i = 0; i < plan->nr; i++) {
 		if (plan->cells[i].kind >= 0 &&
-		    (check_kinds[plan->cells[i].kind].traits & T_HUGETLB))
+		    (kit_kinds[plan->cells[i].kind].traits & T_HUGETLB))
 			return true;
 	}
 	return false;
@@ -258,15 +255,15 @@ int check_run_all(struct check_plan *plan)
 	bool tty = isatty(STDERR_FILENO) && !check_options.quiet;
 	int next = 0;
 
-	progress = mmap(NULL, CHECK_PAGE, PROT_READ | PROT_WRITE,
-			MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	progress = mmap(NULL, KIT_PAGE, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS,
+			-1, 0);
 	if (progress == MAP_FAILED)
 		return -errno;
 	check_beat = &progress->beat;
 	signal(SIGINT, on_interrupt);
 	signal(SIGTERM, on_interrupt);
 	if (uses_huge_pages(plan))
-		check_huge_reserve();
+		kit_huge_reserve();
 	for (unsigned int first = 0; first < plan->nr && next >= 0;) {
 		unsigned int end = group_end(plan, first);
 
@@ -280,6 +277,6 @@ int check_run_all(struct check_plan *plan)
 	}
 	if (tty)
 		fprintf(stderr, "\r\033[K");
-	check_huge_give_back();
+	kit_huge_give_back();
 	return next < 0 ? next : 0;
 }

@@ -3,16 +3,16 @@
  * `hmm check`: do the range operations say of this memory what the CPU sees, and is who
  * holds their result told of its unmapping (Y6)?
  */
-#include "changes.h"
+#include "suite.h"
 
 #include <errno.h>
 #include <string.h>
 
 #define TRIES 100 /* of a range that others touch meanwhile */
 
-static uint64_t pfns[CHECK_MAX_LEN / 4096];
-static struct hmm_translation dma[CHECK_MAX_PAGES];
-static uint64_t dma_len[CHECK_MAX_PAGES];
+static uint64_t pfns[KIT_MAX_LEN / 4096];
+static struct hmm_translation dma[KIT_MAX_PAGES];
+static uint64_t dma_len[KIT_MAX_PAGES];
 
 static bool writable(const struct check_run *run)
 {
@@ -21,7 +21,7 @@ static bool writable(const struct check_run *run)
 
 static size_t nr_pages(const struct check_run *run)
 {
-	return run->r.len / CHECK_PAGE;
+	return run->r.len / KIT_PAGE;
 }
 
 /* Of these it is known; whether a private page is a file's depends on who wrote it. */
@@ -41,7 +41,7 @@ static struct hmm_range range_of(struct check_run *run)
 		.pfns = pfns,
 		.dma = dma,
 		.dma_len = dma_len,
-		.dma_max = CHECK_MAX_PAGES,
+		.dma_max = KIT_MAX_PAGES,
 	};
 
 	return range;
@@ -112,26 +112,28 @@ static int unmap_dma(struct check_run *run, struct hmm_range *range)
 	return 0;
 }
 
-int apply_told(struct check_run *run)
+int told_before(struct check_run *run, struct hmm_range *range)
 {
-	struct hmm_range range;
 	int err, tries = TRIES;
 
 	if (!run->env->mirror)
 		return check_skip(run, "without a mirror there are no ranges");
 	do {
-		range = range_of(run);
-		err = use_range(run, &range);
+		*range = range_of(run);
+		err = use_range(run, range);
 	} while (err == -EBUSY && --tries);
 	if (err == -EOPNOTSUPP)
 		return check_skip(run, "refused: %s", hmm_error());
 	if (err)
 		return err > 0 ? -1 : check_fail(run, "a range: %d, %s", err, hmm_error());
-	if (hmm_range_retry(&range))
+	if (hmm_range_retry(range))
 		return check_fail(run, "told of a change that was none");
-	if (apply_munmap(run))
-		return -1;
-	if (!hmm_range_retry(&range))
+	return 0;
+}
+
+int told_after(struct check_run *run, struct hmm_range *range)
+{
+	if (!hmm_range_retry(range))
 		return check_stale(run, "the holder of a range was not told");
-	return unmap_dma(run, &range);
+	return unmap_dma(run, range);
 }

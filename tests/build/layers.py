@@ -6,7 +6,8 @@
 
 By symbols: what each archive and library leaves undefined may be defined only by the parts
 that stand below it. By headers: what each object was compiled from (ninja's record of its
-dependencies) may lie only in the folders that its part may see.
+dependencies) may lie only in the folders that its part may see. And in some folders no file
+may need, through others, one that needs it.
 """
 
 import glob
@@ -42,15 +43,20 @@ SEES = {
     "src/core/": ["src/core/", "src/util/", "include/hmm/hmm.h", "include/hmm/driver.h"],
     "src/linux/": ["src/linux/", "src/core/source.h", "src/util/", "src/sys/",
                    "include/hmm/hmm.h"],
-    "cli/": ["cli/", "include/hmm/"],
-    "engines/": ["engines/", "include/hmm/"],
+    "kit/": ["kit/", "include/hmm/"],
+    "cli/": ["cli/", "kit/", "include/hmm/"],
+    # The address-space side's readers are measured alone.
+    "bench/": ["bench/", "src/", "cli/table.h", "cli/cli.h", "kit/place.h", "include/hmm/"],
     "examples/": ["examples/", "include/hmm/"],
     "gate/": ["gate/"],
 }
 # The application side stands on the application API: the driver's is not for it.
-NO_DRIVER_API = ("cli/", "engines/", "examples/")
+NO_DRIVER_API = ("kit/", "cli/", "examples/")
 HAVE_A_DRIVER = ("cli/check/case_deadlock.c",  # one whose release frees
                  "examples/toy.c")
+
+# Folders in which files form no circle by the symbols that they use.
+NO_CIRCLES = ("kit", "drivers/ref", "drivers/uring")
 
 failures = 0
 
@@ -114,6 +120,43 @@ def check_drivers(build):
     return len(libraries)
 
 
+def find_circle(uses):
+    """One circle of the graph {name: names it uses}, or None."""
+    done, path = set(), []
+
+    def visit(name):
+        if name in path:
+            return path[path.index(name):] + [name]
+        if name in done:
+            return None
+        path.append(name)
+        for other in sorted(uses[name]):
+            circle = visit(other)
+            if circle:
+                return circle
+        done.add(path.pop())
+        return None
+
+    return next(filter(None, map(visit, sorted(uses))), None)
+
+
+def check_circles(build, folder):
+    """No file of a folder may need, through others, one that needs it."""
+    objects = {}
+    for path in glob.glob(os.path.join(build, folder, "*.p", "*.o")):
+        objects[os.path.basename(path)[:-2]] = path
+    if not objects:
+        return
+    defined = {n: symbols(p, "--defined-only", "--extern-only") for n, p in objects.items()}
+    uses = {}
+    for name, path in objects.items():
+        used = symbols(path, "--undefined-only")
+        uses[name] = {o for o in objects if o != name and used & defined[o]}
+    circle = find_circle(uses)
+    if circle:
+        complain(f"{folder}: a circle of files: {' -> '.join(circle)}")
+
+
 def check_includes(source, build):
     """Every object that ninja built, by its own record of what it was made from."""
     deps = subprocess.run(["ninja", "-C", build, "-t", "deps"], check=True,
@@ -152,6 +195,8 @@ def main():
         interposed = {line.strip() for line in file if not line.startswith("#")}
     archives = check_archives(build, interposed)
     drivers = check_drivers(build)
+    for folder in NO_CIRCLES:
+        check_circles(build, folder)
     objects = check_includes(source, build)
     print(f"{archives} archives, {drivers} drivers, {objects} objects looked at")
     return 1 if failures or not objects else 0

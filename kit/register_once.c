@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 /*
- * `hmm check`: what does a program do without libhmm, and would the suite notice?
+ * The kit: what does a program do without libhmm, and would the suite notice?
  *
  * The usual way: memory is registered with the io_uring when it is first used, and the
  * registration is believed from then on. `hmm check --device usual` has to fail on every
  * change that a registration does not survive: it shows that each cell can fail, and for
  * the reason that it is there for. Nothing else uses this device.
  */
-#include "suite.h"
+#include "kit.h"
 
 #include <errno.h>
 #include <liburing.h>
@@ -75,8 +75,8 @@ static int find_slot(struct usual *usual, uintptr_t lo, uintptr_t hi)
 		if (usual->slots[i].lo <= lo && hi <= usual->slots[i].hi)
 			return (int)i;
 	}
-	lo &= ~(CHECK_PAGE - 1);
-	hi = (hi + CHECK_PAGE - 1) & ~(CHECK_PAGE - 1);
+	lo &= ~(KIT_PAGE - 1);
+	hi = (hi + KIT_PAGE - 1) & ~(KIT_PAGE - 1);
 	iov = (struct iovec){(void *)lo, hi - lo};
 	if (usual->used == SLOTS || io_uring_register_buffers_update_tag(
 					    &usual->ring, usual->used, &iov, &tag, 1) != 1)
@@ -142,7 +142,7 @@ static int usual_write(void *context, void *to, const void *data, size_t len)
 	return err;
 }
 
-const struct hmm_check_device check_usual = {
+const struct hmm_check_device kit_register_once = {
 	.size = sizeof(struct hmm_check_device),
 	.name = "usual",
 	.modes = 1u << HMM_MODE_PIN,

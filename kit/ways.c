@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 /*
- * `hmm check`: by which ways can an address space be changed?
+ * The kit: by which ways can an address space be changed?
  *
  * Through libc's functions (each under every name that libc has for it: the turns),
  * by raw system calls, and by the kernel on behalf of an io_uring. Every call answers as
  * libc's does: -1 and errno.
  */
-#include "suite.h"
+#include "kit.h"
 
 #include <dlfcn.h>
 #include <errno.h>
@@ -20,7 +20,7 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
-const char *const check_way_names[NR_WAYS] = {
+const char *const kit_way_names[NR_WAYS] = {
 	[WAY_LIBC] = "libc",   [WAY_RAW] = "raw",     [WAY_INNER] = "inner",
 	[WAY_ALIAS] = "alias", [WAY_OTHER] = "other", [WAY_URING] = "uring",
 };
@@ -82,7 +82,7 @@ static int libc_truncate(int fd, off_t len)
 
 #define TURNS 3
 
-static const struct check_calls libc_calls[TURNS] = {
+static const struct kit_calls libc_calls[TURNS] = {
 	{
 		.munmap = munmap,
 		.mmap = plain_mmap,
@@ -207,7 +207,7 @@ static pid_t raw_fork(void)
 	return (pid_t)syscall(SYS_clone, (unsigned long)SIGCHLD, 0, 0, 0, 0);
 }
 
-static const struct check_calls raw_calls = {
+static const struct kit_calls raw_calls = {
 	.munmap = raw_munmap,
 	.mmap = raw_mmap,
 	.mremap = raw_mremap,
@@ -277,7 +277,7 @@ static int uring_fallocate(int fd, int mode, off_t offset, off_t len)
 	return ring_answer(&ring);
 }
 
-static const struct check_calls uring_calls = {
+static const struct kit_calls uring_calls = {
 	.munmap = raw_munmap,
 	.mmap = raw_mmap,
 	.mprotect = raw_mprotect,
@@ -285,7 +285,7 @@ static const struct check_calls uring_calls = {
 	.fallocate = uring_fallocate,
 };
 
-const struct check_calls *check_calls(enum check_way way, unsigned int turn)
+const struct kit_calls *kit_calls(enum kit_way way, unsigned int turn)
 {
 	if (way == WAY_RAW)
 		return &raw_calls;
@@ -294,7 +294,7 @@ const struct check_calls *check_calls(enum check_way way, unsigned int turn)
 	return &libc_calls[turn % TURNS];
 }
 
-bool check_interposed(void)
+bool kit_interposed(void)
 {
 	Dl_info info;
 

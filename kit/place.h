@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * The hmm command: where is there persistent memory to work on?
+ * The kit: where is there persistent memory to work on?
  *
  * A user says so (`--dax DIR`, `--devdax NODE`); else the variables do that the lab sets
  * (HMM_DAX_EXT4, HMM_DAX_XFS, HMM_DEV_DAX). Nothing is looked for elsewhere: a file system
  * that was not named is not written to.
  */
-#ifndef CLI_PLACE_H
-#define CLI_PLACE_H
+#ifndef KIT_PLACE_H
+#define KIT_PLACE_H
 
 #include <stddef.h>
 #include <stdint.h>

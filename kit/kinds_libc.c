@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 /*
- * `hmm check`: which memory does a program have without mapping it itself?
+ * The kit: which memory does a program have without mapping it itself?
  *
  * The heap in its three forms, the stacks, the program's own data, and a library's. None
- * of it may be unmapped or moved by hand; what libc does with it is in inner.c.
+ * of it may be unmapped or moved by hand; what libc does with it is in changes_inner.c.
  */
 #include "kinds.h"
 
@@ -19,25 +19,25 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#define REGION  (CHECK_PAGES * CHECK_PAGE_MAX)
-#define ALIGNED __attribute__((aligned(CHECK_PAGE_MAX)))
+#define REGION  (KIT_PAGES * KIT_PAGE_MAX)
+#define ALIGNED __attribute__((aligned(KIT_PAGE_MAX)))
 
 #define HEAP_MAX (4 * REGION) /* larger blocks have a mapping of their own */
 
 static uint8_t *page_up(void *p)
 {
-	return (uint8_t *)(((uintptr_t)p + CHECK_PAGE - 1) & ~(CHECK_PAGE - 1));
+	return (uint8_t *)(((uintptr_t)p + KIT_PAGE - 1) & ~(KIT_PAGE - 1));
 }
 
 /* ---- the heap ------------------------------------------------------------------------ */
 
-static int make_malloc(struct check_region *r, size_t len)
+static int make_malloc(struct kit_region *r, size_t len)
 {
 	r->base = NULL;
 	r->handle = malloc(len);
 	r->handle_len = len;
 	if (!r->handle)
-		return region_reason(r, -ENOMEM, "malloc of %zu bytes failed", len);
+		return kit_region_reason(r, -ENOMEM, "malloc of %zu bytes failed", len);
 	r->addr = page_up(r->handle);
 	return 0;
 }
@@ -56,9 +56,9 @@ static bool at_top(void *p)
  * A block at the heap's top: what is freed there is what libc may trim. Blocks that libc
  * takes from holes further down are put back.
  */
-int make_heap(struct check_region *r)
+int make_heap(struct kit_region *r)
 {
-	size_t len = r->len + 2 * CHECK_PAGE;
+	size_t len = r->len + 2 * KIT_PAGE;
 	void *lower[64];
 	unsigned int nr = 0;
 	int err;
@@ -76,19 +76,19 @@ int make_heap(struct check_region *r)
 	return err;
 }
 
-int make_large(struct check_region *r)
+int make_large(struct kit_region *r)
 {
 	mallopt(M_MMAP_THRESHOLD, HEAP_MAX);
 	return make_malloc(r, 4 * HEAP_MAX);
 }
 
-void unmake_heap(struct check_region *r)
+void unmake_heap(struct kit_region *r)
 {
 	mprotect(r->addr, r->len, PROT_READ | PROT_WRITE);
 	free(r->handle);
 }
 
-int make_brk(struct check_region *r)
+int make_brk(struct kit_region *r)
 {
 	uint8_t *now = sbrk(0);
 
@@ -96,11 +96,11 @@ int make_brk(struct check_region *r)
 	r->addr = page_up(now);
 	r->handle = now;
 	if (sbrk((r->addr - now) + (intptr_t)r->len) == (void *)-1)
-		return region_reason(r, -errno, "sbrk: %s", strerror(errno));
+		return kit_region_reason(r, -errno, "sbrk: %s", strerror(errno));
 	return 0;
 }
 
-void unmake_brk(struct check_region *r)
+void unmake_brk(struct kit_region *r)
 {
 	/* libc's own heap may have grown behind the region: then it stays. */
 	if ((uint8_t *)sbrk(0) == r->addr + r->len)
@@ -111,20 +111,20 @@ void unmake_brk(struct check_region *r)
 
 /* ---- stacks and data ---------------------------------------------------------------- */
 
-uint8_t *check_main_stack;
+uint8_t *kit_main_stack;
 
-int make_stack(struct check_region *r)
+int make_stack(struct kit_region *r)
 {
 	r->base = NULL;
-	r->addr = check_main_stack;
-	return r->addr ? 0 : region_reason(r, -EINVAL, "not on the main thread");
+	r->addr = kit_main_stack;
+	return r->addr ? 0 : kit_region_reason(r, -EINVAL, "not on the main thread");
 }
 
 static const uint8_t some_rodata[REGION] ALIGNED = {1, 2, 3, 5, 7, 11, 13, 17, 19, 23};
 static uint8_t some_data[REGION] ALIGNED = {23, 19, 17, 13, 11, 7, 5, 3, 2, 1};
 static uint8_t some_bss[REGION] ALIGNED;
 
-int make_rodata(struct check_region *r)
+int make_rodata(struct kit_region *r)
 {
 	r->addr = (uint8_t *)(uintptr_t)some_rodata;
 	memcpy(r->shadow, r->addr, r->len);
@@ -132,7 +132,7 @@ int make_rodata(struct check_region *r)
 	return 0;
 }
 
-int make_data(struct check_region *r)
+int make_data(struct kit_region *r)
 {
 	static const uint8_t first[] = {23, 19, 17, 13, 11, 7, 5, 3, 2, 1};
 
@@ -142,14 +142,14 @@ int make_data(struct check_region *r)
 	return 0;
 }
 
-int make_bss(struct check_region *r)
+int make_bss(struct kit_region *r)
 {
 	r->base = NULL;
 	r->addr = some_bss;
 	return 0;
 }
 
-void unmake_kept(struct check_region *r)
+void unmake_kept(struct kit_region *r)
 {
 	bool writes = r->kind->traits & T_WRITE;
 
@@ -168,7 +168,7 @@ struct parked {
 static void *park(void *arg)
 {
 	struct parked *parked = arg;
-	uint8_t buffer[REGION + CHECK_PAGE_MAX];
+	uint8_t buffer[REGION + KIT_PAGE_MAX];
 
 	__asm__ volatile("" : : "r"(buffer) : "memory");
 	parked->addr = page_up(buffer);
@@ -178,7 +178,7 @@ static void *park(void *arg)
 	return NULL;
 }
 
-static int make_thread(struct check_region *r, size_t stack)
+static int make_thread(struct kit_region *r, size_t stack)
 {
 	struct parked *parked = calloc(1, sizeof(*parked));
 	pthread_attr_t attr;
@@ -186,7 +186,7 @@ static int make_thread(struct check_region *r, size_t stack)
 
 	r->base = NULL;
 	if (!parked)
-		return region_reason(r, -ENOMEM, "no memory");
+		return kit_region_reason(r, -ENOMEM, "no memory");
 	sem_init(&parked->here, 0, 0);
 	sem_init(&parked->go, 0, 0);
 	pthread_attr_init(&attr);
@@ -195,7 +195,7 @@ static int make_thread(struct check_region *r, size_t stack)
 	pthread_attr_destroy(&attr);
 	if (err) {
 		free(parked);
-		return region_reason(r, -err, "no thread: %s", strerror(err));
+		return kit_region_reason(r, -err, "no thread: %s", strerror(err));
 	}
 	while (sem_wait(&parked->here))
 		continue;
@@ -205,18 +205,18 @@ static int make_thread(struct check_region *r, size_t stack)
 	return 0;
 }
 
-int make_thread_big(struct check_region *r)
+int make_thread_big(struct kit_region *r)
 {
 	/* More than libc keeps in its cache of stacks (40 MiB), so it is unmapped. */
 	return make_thread(r, (size_t)64 << 20);
 }
 
-int make_thread_small(struct check_region *r)
+int make_thread_small(struct kit_region *r)
 {
 	return make_thread(r, 8 * (size_t)REGION);
 }
 
-void thread_stack_end(struct check_region *r)
+void thread_stack_end(struct kit_region *r)
 {
 	struct parked *parked = r->handle;
 
@@ -228,7 +228,7 @@ void thread_stack_end(struct check_region *r)
 	r->handle = NULL;
 }
 
-void unmake_thread(struct check_region *r)
+void unmake_thread(struct kit_region *r)
 {
 	if (!r->handle)
 		return;
@@ -249,12 +249,12 @@ struct tiny_library {
 	Elf64_Dyn dyn[6];
 	Elf64_Sym symbol;
 	char strings[8];
-	uint8_t rest[CHECK_PAGE_MAX];
+	uint8_t rest[KIT_PAGE_MAX];
 };
 
 static void fill_tables(struct tiny_library *lib)
 {
-	size_t all = CHECK_PAGE + CHECK_PAGES * CHECK_PAGE;
+	size_t all = KIT_PAGE + KIT_PAGES * KIT_PAGE;
 
 	memcpy(lib->header.e_ident, ELFMAG, SELFMAG);
 	lib->header.e_ident[EI_CLASS] = ELFCLASS64;
@@ -271,7 +271,7 @@ static void fill_tables(struct tiny_library *lib)
 				 .p_flags = PF_R | PF_W,
 				 .p_filesz = all,
 				 .p_memsz = all,
-				 .p_align = CHECK_PAGE};
+				 .p_align = KIT_PAGE};
 	lib->dynamic = (Elf64_Phdr){.p_type = PT_DYNAMIC,
 				    .p_flags = PF_R | PF_W,
 				    .p_offset = offsetof(struct tiny_library, dyn),
@@ -295,9 +295,9 @@ static int write_library(const uint8_t *data)
 
 	if (lib && fd >= 0) {
 		fill_tables(lib);
-		done = write(fd, lib, CHECK_PAGE) == (ssize_t)CHECK_PAGE &&
-		       write(fd, data, CHECK_PAGES * CHECK_PAGE) ==
-			       (ssize_t)(CHECK_PAGES * CHECK_PAGE);
+		done = write(fd, lib, KIT_PAGE) == (ssize_t)KIT_PAGE &&
+		       write(fd, data, KIT_PAGES * KIT_PAGE) ==
+			       (ssize_t)(KIT_PAGES * KIT_PAGE);
 	}
 	free(lib);
 	if (done || fd < 0)
@@ -306,27 +306,27 @@ static int write_library(const uint8_t *data)
 	return -1;
 }
 
-int make_library(struct check_region *r)
+int make_library(struct kit_region *r)
 {
 	struct link_map *map;
 	char path[64];
 	int fd;
 
-	model_fill(r->base, 0, r->len, model_next());
+	kit_stamp_fill(r->base, 0, r->len, kit_stamp_next());
 	fd = write_library(r->base);
 	if (fd < 0)
-		return region_reason(r, -EIO, "no file for a library");
+		return kit_region_reason(r, -EIO, "no file for a library");
 	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
 	r->handle = dlopen(path, RTLD_NOW | RTLD_LOCAL);
 	close(fd);
 	if (!r->handle)
-		return region_reason(r, -ENOEXEC, "%s", dlerror());
+		return kit_region_reason(r, -ENOEXEC, "%s", dlerror());
 	map = r->handle;
-	r->addr = (uint8_t *)map->l_addr + CHECK_PAGE;
+	r->addr = (uint8_t *)map->l_addr + KIT_PAGE;
 	return 0;
 }
 
-void unmake_library(struct check_region *r)
+void unmake_library(struct kit_region *r)
 {
 	if (!r->handle)
 		return;

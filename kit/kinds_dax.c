@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 /*
- * `hmm check`: which kinds of persistent memory are there, and how is each made?
+ * The kit: which kinds of persistent memory are there, and how is each made?
  *
  * Files on a file system mounted with DAX: what is mapped is the memory itself, with no
  * page cache before it. And device DAX: the memory without a file system, in huge pages
@@ -8,7 +8,7 @@
  */
 #include "kinds.h"
 
-#include "../place.h"
+#include "place.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -27,29 +27,30 @@ static bool few_faults(uint8_t *at, size_t len)
 	struct rusage before, after;
 
 	getrusage(RUSAGE_THREAD, &before);
-	for (size_t i = 0; i < len; i += CHECK_PAGE)
+	for (size_t i = 0; i < len; i += KIT_PAGE)
 		((volatile uint8_t *)at)[i] = 1;
 	getrusage(RUSAGE_THREAD, &after);
-	return (size_t)(after.ru_minflt - before.ru_minflt) < len / CHECK_PAGE / 8;
+	return (size_t)(after.ru_minflt - before.ru_minflt) < len / KIT_PAGE / 8;
 }
 
-static int make_huge(struct check_region *r)
+static int make_huge(struct kit_region *r)
 {
 	int err = make_own(r);
 
 	if (err || few_faults(r->addr, r->len))
 		return err;
 	unmake_own(r);
-	return region_reason(r, -EOPNOTSUPP,
-			     "the file system maps no huge pages here: its blocks have to "
-			     "be aligned to them (is the partition?)");
+	return kit_region_reason(
+		r, -EOPNOTSUPP,
+		"the file system maps no huge pages here: its blocks have to "
+		"be aligned to them (is the partition?)");
 }
 
 /*
  * Each mapping shows another part of the device, like a new file: so that what is old is
  * told from what is new.
  */
-static int map_device(struct check_region *r, const struct check_calls *calls, uint8_t *at,
+static int map_device(struct kit_region *r, const struct kit_calls *calls, uint8_t *at,
 		      size_t len, int flags, const uint8_t *data)
 {
 	static uint64_t next;
@@ -72,7 +73,7 @@ static int map_device(struct check_region *r, const struct check_calls *calls, u
 
 #define COMMON (T_OWN | T_FILE | T_FD | T_DAX)
 
-static const struct check_kind on_dax[] = {
+static const struct kit_kind on_dax[] = {
 	{"dax-private", "a file on DAX, MAP_PRIVATE", COMMON | T_WRITE, 0, 0, make_own,
 	 unmake_own, map_fd},
 	{"dax-shared", "a file on DAX, MAP_SHARED", COMMON | T_SHARED | T_WRITE, 0, 0,
@@ -89,7 +90,7 @@ static const struct check_kind on_dax[] = {
 	 COMMON | T_SHARED | T_WRITE | T_HUGE, 0, 0, make_huge, unmake_own, map_fd},
 };
 
-static const struct check_kind on_device = {
+static const struct kit_kind on_device = {
 	"devdax",
 	"a device-DAX node",
 	T_OWN | T_SHARED | T_WRITE | T_DAX | T_DEVICE,
@@ -103,32 +104,43 @@ static const struct check_kind on_device = {
 /* "dax-shared:xfs" */
 static const char *name_at(const char *name, const struct place *place)
 {
-	static char names[CHECK_MAX_KINDS][48];
+	static char names[KIT_MAX_KINDS][48];
 	static unsigned int used;
-	char *to = names[used++ % CHECK_MAX_KINDS];
+	char *to = names[used++ % KIT_MAX_KINDS];
 
 	snprintf(to, sizeof(names[0]), "%s:%s", name, place->type);
 	return to;
 }
 
-void check_dax_kinds(void)
+static unsigned int add(struct kit_kind *out, unsigned int room,
+			const struct kit_kind *kind)
 {
-	struct check_kind *kind;
+	if (room)
+		*out = *kind;
+	return room ? 1 : 0;
+}
+
+unsigned int kit_dax_kinds(struct kit_kind *out, unsigned int room)
+{
+	unsigned int nr = 0;
 
 	for (size_t i = 0; i < sizeof(on_dax) / sizeof(on_dax[0]); i++) {
+		struct kit_kind kind = on_dax[i];
+
 		if (!nr_places) {
-			kind = check_kind_add(&on_dax[i]);
-			kind->missing = place_no_dax;
+			kind.missing = place_no_dax;
+			nr += add(out + nr, room - nr, &kind);
 		}
 		for (unsigned int p = 0; p < nr_places; p++) {
-			kind = check_kind_add(&on_dax[i]);
-			if (!kind)
-				return;
-			kind->name = name_at(kind->name, &places[p]);
-			kind->dir = places[p].dir;
+			kind.name = name_at(on_dax[i].name, &places[p]);
+			kind.dir = places[p].dir;
+			nr += add(out + nr, room - nr, &kind);
 		}
 	}
-	kind = check_kind_add(&on_device);
-	if (kind && !place_device())
-		kind->missing = place_no_device;
+	if (nr < room) {
+		out[nr] = on_device;
+		out[nr].missing = place_device() ? NULL : place_no_device;
+		nr++;
+	}
+	return nr;
 }
