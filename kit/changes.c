@@ -233,5 +233,14 @@ const struct kit_limit kit_limits[] = {
 	{3, "shmat(SHM_REMAP) by raw system call where perf is not allowed",
 	 "the kernel unmaps without an event; only perf's mapping records tell of it",
 	 "set kernel.perf_event_paranoid to 2 or less, or call shmat()"},
+	{4,
+	 "an address range that one thread vacates and another occupies at that moment, "
+	 "both by "
+	 "calls that pass the library by: raw system calls, and the inner ones of dlopen, "
+	 "dlclose, and the beginning and end of a thread",
+	 "the kernel gives the range away before its event can be read; the case pairs "
+	 "prints "
+	 "how often",
+	 "let either of the two call libc's function"},
 };
 const unsigned int kit_nr_limits = sizeof(kit_limits) / sizeof(kit_limits[0]);

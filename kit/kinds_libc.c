@@ -316,7 +316,8 @@ int make_library(struct kit_region *r)
 	fd = write_library(r->base);
 	if (fd < 0)
 		return kit_region_reason(r, -EIO, "no file for a library");
-	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+	/* A name of its own: libc gives two threads the same library for the same one. */
+	snprintf(path, sizeof(path), "/proc/self/task/%d/fd/%d", (int)gettid(), fd);
 	r->handle = dlopen(path, RTLD_NOW | RTLD_LOCAL);
 	close(fd);
 	if (!r->handle)

@@ -21,6 +21,12 @@ const struct check_case check_cases[] = {
 	{"race-raw", "Y3",
 	 "fills that race with changes by raw system calls: none is stale", true, false,
 	 case_race_raw},
+	{"pairs", "Y3",
+	 "one thread vacates an address range, another occupies it and its device works "
+	 "there at once: every such call by every other",
+	 true, true, case_pairs},
+	{"pairs-no-perf", "Y3", "the same where perf is not used", false, true,
+	 case_pairs_no_perf},
 	{"hold", "Y4", "translations held over a change: invalid, their keys not reused",
 	 false, false, case_hold},
 	{"in-flight", "Y4",

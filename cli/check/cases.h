@@ -35,6 +35,9 @@ void case_system_calls(struct check_run *run);
 /* case_race.c */
 void case_race_libc(struct check_run *run);
 void case_race_raw(struct check_run *run);
+/* case_pairs.c */
+void case_pairs(struct check_run *run);
+void case_pairs_no_perf(struct check_run *run);
 /* case_deadlock.c */
 void case_deadlock(struct check_run *run);
 

@@ -16,7 +16,7 @@
 #include <string.h>
 
 struct check_options check_options = {
-	.race_cycles = 20000, .deadlock_seconds = 3, .timeout_s = 60};
+	.race_cycles = 20000, .deadlock_seconds = 3, .pairs_seconds = 4, .timeout_s = 60};
 
 enum option_key {
 	OPT_DRIVER = 256,
@@ -28,6 +28,7 @@ enum option_key {
 	OPT_RACE,
 	OPT_DEADLOCK,
 	OPT_TIMEOUT,
+	OPT_SECONDS,
 	OPT_DIR,
 	OPT_DAX,
 	OPT_DEVDAX,
@@ -58,6 +59,8 @@ static const struct argp_option argp_options[] = {
 	{"deadlock", OPT_DEADLOCK, "S", 0,
 	 "only the deadlock case, S seconds; with --only ahead of it, only say how long",
 	 0},
+	{"seconds", OPT_SECONDS, "S", 0,
+	 "how long each of the cases \"pairs\" takes, in seconds (4)", 0},
 	{"no-perf", OPT_NO_PERF, NULL, 0,
 	 "do not watch for mprotect by raw system call, as where perf is not allowed", 0},
 	{"timeout", OPT_TIMEOUT, "S", 0,
@@ -93,12 +96,14 @@ static void take_number(struct argp_state *state, int key, const char *text)
 	}
 	if (key == OPT_RACE)
 		check_options.race_cycles = n;
+	else if (key == OPT_SECONDS)
+		check_options.pairs_seconds = (double)n;
 	else if (key == OPT_DEADLOCK)
 		check_options.deadlock_seconds = (unsigned int)n;
 	else
 		check_options.timeout_s = (unsigned int)n;
 	/* Who asks for one of the long ones wants it alone, unless --only says more. */
-	if (key != OPT_TIMEOUT && !check_options.only)
+	if (key != OPT_TIMEOUT && key != OPT_SECONDS && !check_options.only)
 		check_options.only = key == OPT_RACE ? "race-libc,race-raw" : "deadlock";
 }
 
@@ -153,6 +158,7 @@ static error_t parse_option(int key, char *arg, struct argp_state *state)
 	case OPT_RACE:
 	case OPT_DEADLOCK:
 	case OPT_TIMEOUT:
+	case OPT_SECONDS:
 		take_number(state, key, arg);
 		return 0;
 	case OPT_DAX:

@@ -124,6 +124,7 @@ extern const unsigned int check_nr_cases;
 struct check_options {
 	unsigned long race_cycles;
 	unsigned int deadlock_seconds;
+	double pairs_seconds;
 	unsigned int timeout_s; /* a cell that makes no progress for so long has hung */
 	const char *only, *kind, *change, *device, *way;
 	bool json, list, verbose, quiet;
