@@ -22,13 +22,14 @@
 #include <unistd.h>
 
 struct options {
-	bool quiet;
+	bool quiet, all;
 	const char *output;
 	char **command;
 };
 
 static const struct argp_option argp_options[] = {
 	{"output", 'o', "FILE", 0, "add the statistics to FILE instead of stderr", 0},
+	{"all", 'a', NULL, 0, "name the processes that did not use the library, too", 0},
 	{"quiet", 'q', NULL, 0, "no statistics", 0},
 	{0},
 };
@@ -39,7 +40,12 @@ static error_t parse_option(int key, char *arg, struct argp_state *state)
 
 	switch (key) {
 	case 'o':
+		if (options->output)
+			argp_error(state, "--output may be given once");
 		options->output = arg;
+		return 0;
+	case 'a':
+		options->all = true;
 		return 0;
 	case 'q':
 		options->quiet = true;
@@ -61,8 +67,8 @@ static const struct argp argp = {
 	.parser = parse_option,
 	.args_doc = "-- COMMAND [ARGUMENT...]",
 	.doc = "Run a command with libhmm preloaded, so that its calls are interposed from "
-	       "the start, and print at its end what the library saw and did, a line a "
-	       "process."
+	       "the start, and print at its end what the library saw and did: a line for "
+	       "each process that used it, and how many did."
 	       "\vThe exit status is the command's own: 128 and the signal's number if a "
 	       "signal ended it, 126 if it could not be executed, 127 if it was not found.",
 };
@@ -105,7 +111,8 @@ static int preload(void)
 static const struct {
 	int number;
 	bool terminal;
-} caught[] = {{SIGINT, true}, {SIGQUIT, true}, {SIGTERM, false}, {SIGHUP, false}};
+} caught[] = {{SIGINT, true},   {SIGQUIT, true},  {SIGTERM, false}, {SIGHUP, false},
+	      {SIGUSR1, false}, {SIGUSR2, false}, {SIGALRM, false}};
 
 #define CAUGHT (sizeof(caught) / sizeof(caught[0]))
 
@@ -174,39 +181,57 @@ static int run_command(char **command, const char *stats)
 	return wait_for_command();
 }
 
-/* Copy what the processes wrote to @out; false if they wrote nothing. */
-static bool print_statistics(const char *path, FILE *out)
+static bool says_not_used(const char *line)
+{
+	static const char end[] = ": not used\n";
+	size_t len = strlen(line);
+
+	return len >= sizeof(end) - 1 && !strcmp(line + len - (sizeof(end) - 1), end);
+}
+
+/* Copy what the processes wrote to @out, and sum up; false if they wrote nothing. */
+static bool print_statistics(const char *path, FILE *out, bool all)
 {
 	FILE *in = fopen(path, "re");
-	bool any = false;
+	unsigned int processes = 0, used = 0;
 	char line[1024];
 
 	if (!in)
 		return false;
 	while (fgets(line, sizeof(line), in)) {
-		fputs(line, out);
-		any = true;
+		processes++;
+		used += !says_not_used(line);
+		if (all || !says_not_used(line))
+			fputs(line, out);
 	}
 	fclose(in);
-	return any;
+	if (processes)
+		fprintf(out, "libhmm: used by %u of %u processes\n", used, processes);
+	return processes > 0;
 }
 
-static void show(const char *path, const struct options *options)
+static void show(const char *path, const struct options *options, FILE *out)
 {
-	FILE *out = stderr;
+	bool any = print_statistics(path, out, options->all);
 
-	if (options->output)
-		out = fopen(options->output, "ae");
-	if (!out) {
-		cli_error("could not open %s: %s", options->output, strerror(errno));
-		return;
-	}
-	if (!print_statistics(path, out))
-		cli_error("no statistics of %s: it did not end by exit(), or is "
-			  "statically linked or set-user-ID",
+	if (ferror(out) || (out == stderr ? fflush(out) : fclose(out)))
+		cli_error("the statistics could not be written to %s",
+			  options->output ? options->output : "stderr");
+	else if (!any)
+		cli_error("no statistics of %s: no process of it got as far as exit() with "
+			  "the library in it (a signal ended it, it never ran, or it is "
+			  "statically linked or set-user-ID)",
 			  options->command[0]);
-	if (out != stderr)
-		fclose(out);
+}
+
+/* Where the lines go, opened before the command runs; NULL: said why. */
+static FILE *open_output(const struct options *options)
+{
+	FILE *out = options->output ? fopen(options->output, "ae") : stderr;
+
+	if (!out)
+		cli_error("could not open %s: %s", options->output, strerror(errno));
+	return out;
 }
 
 /* The name of a temporary file for the lines; NULL: no statistics of ours are wanted. */
@@ -233,15 +258,25 @@ static char *make_statistics(const struct options *options)
 int cmd_run(int argc, char **argv)
 {
 	struct options options = {0};
+	FILE *out;
 	char *path;
 	int status;
 
 	/* ARGP_IN_ORDER: the options behind the command are the command's. */
 	argp_parse(&argp, argc, argv, ARGP_IN_ORDER, NULL, &options);
+	if (options.output && getenv("HMM_STATS"))
+		cli_error("--output is not used: HMM_STATS names %s already",
+			  getenv("HMM_STATS"));
 	path = make_statistics(&options);
+	out = path ? open_output(&options) : NULL;
+	if (path && !out) {
+		unlink(path);
+		free(path);
+		return CLI_FAILED;
+	}
 	status = run_command(options.command, path);
 	if (path) {
-		show(path, &options);
+		show(path, &options, out);
 		unlink(path);
 		free(path);
 	}

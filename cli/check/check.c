@@ -14,6 +14,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 struct check_options check_options = {
 	.race_cycles = 20000, .deadlock_seconds = 3, .pairs_seconds = 4, .timeout_s = 60};
@@ -52,13 +53,10 @@ static const struct argp_option argp_options[] = {
 	{"only", OPT_ONLY, "LIST", 0,
 	 "only these promises (Y1, ...), changes or cases; \"all\" for all", 0},
 	{"race", OPT_RACE, "N", 0,
-	 "only the race of fills with changes, N cycles; with --only ahead of it, only say "
-	 "how "
-	 "many",
+	 "only the race of fills with changes, N cycles; with --only, only say how many",
 	 0},
 	{"deadlock", OPT_DEADLOCK, "S", 0,
-	 "only the deadlock case, S seconds; with --only ahead of it, only say how long",
-	 0},
+	 "only the deadlock case, S seconds; with --only, only say how long", 0},
 	{"seconds", OPT_SECONDS, "S", 0,
 	 "how long each of the cases \"pairs\" takes, in seconds (4)", 0},
 	{"no-perf", OPT_NO_PERF, NULL, 0,
@@ -85,6 +83,22 @@ static const struct argp_option argp_options[] = {
 	{0},
 };
 
+/* Who asks for one of the long ones wants it alone, unless --only says more. */
+static const char *implied;
+
+/* Lists that are given twice add up. */
+static void add_to(struct argp_state *state, const char **list, const char *more)
+{
+	char *both;
+
+	if (!*list)
+		*list = more;
+	else if (asprintf(&both, "%s,%s", *list, more) < 0)
+		argp_failure(state, CLI_FAILED, ENOMEM, "the options are too long");
+	else
+		*list = both;
+}
+
 static void take_number(struct argp_state *state, int key, const char *text)
 {
 	char *end;
@@ -102,9 +116,10 @@ static void take_number(struct argp_state *state, int key, const char *text)
 		check_options.deadlock_seconds = (unsigned int)n;
 	else
 		check_options.timeout_s = (unsigned int)n;
-	/* Who asks for one of the long ones wants it alone, unless --only says more. */
-	if (key != OPT_TIMEOUT && key != OPT_SECONDS && !check_options.only)
-		check_options.only = key == OPT_RACE ? "race-libc,race-raw" : "deadlock";
+	if (key == OPT_RACE)
+		add_to(state, &implied, "race-libc,race-raw");
+	else if (key == OPT_DEADLOCK)
+		add_to(state, &implied, "deadlock");
 }
 
 static void load_driver(struct argp_state *state, const char *file)
@@ -124,25 +139,28 @@ static void add_place(struct argp_state *state, int key, const char *arg)
 		argp_error(state, "%s", error);
 }
 
-static error_t parse_list(int key, const char *arg)
+static error_t parse_list(int key, const char *arg, struct argp_state *state)
 {
 	switch (key) {
 	case OPT_DEVICE:
-		check_options.device = arg;
+		add_to(state, &check_options.device, arg);
 		return 0;
 	case OPT_KIND:
-		check_options.kind = arg;
+		add_to(state, &check_options.kind, arg);
 		return 0;
 	case OPT_CHANGE:
-		check_options.change = arg;
+		add_to(state, &check_options.change, arg);
 		return 0;
 	case OPT_WAY:
-		check_options.way = arg;
+		add_to(state, &check_options.way, arg);
 		return 0;
 	case OPT_ONLY:
-		check_options.only = arg;
+		add_to(state, &check_options.only, arg);
 		return 0;
 	case OPT_DIR:
+		if (access(arg, W_OK | X_OK))
+			argp_error(state, "--dir: no file can be made in %s: %s", arg,
+				   strerror(errno));
 		return setenv("HMM_CHECK_DIR", arg, 1) ? ENOMEM : 0;
 	default:
 		return ARGP_ERR_UNKNOWN;
@@ -187,7 +205,7 @@ static error_t parse_option(int key, char *arg, struct argp_state *state)
 		argp_error(state, "what is '%s'?", arg);
 		return EINVAL;
 	default:
-		return parse_list(key, arg);
+		return parse_list(key, arg, state);
 	}
 }
 
@@ -242,5 +260,11 @@ int cmd_check(int argc, char **argv)
 		return CLI_USAGE;
 	}
 	kit_kinds_init();
+	if (!check_options.only)
+		check_options.only = implied;
+	if (check_plan_unknown(error, sizeof(error))) {
+		cli_error("%s; `hmm check --list` has the names", error);
+		return CLI_USAGE;
+	}
 	return run_plan();
 }

@@ -48,6 +48,7 @@ int check_env_open(struct check_env *env, const struct kit_device *dev,
 		return err;
 	env->perf = source_on("perf") && !(how.flags & HMM_NO_PERF);
 	env->watched = source_on("userfaultfd");
+	env->any = env->watched && source_on("userfaultfd-any");
 	err = dev->table->open(env->hmm, &env->device, &env->context);
 	if (err)
 		goto err_close_hmm;

@@ -44,6 +44,96 @@ static bool wanted(const char *list, const char *name)
 	return false;
 }
 
+/* ---- names that there are not
+ * ------------------------------------------------------------ */
+
+static bool is_device(const char *word)
+{
+	for (unsigned int i = 0; i < kit_nr_devices; i++) {
+		if (wanted(word, kit_devices[i].name))
+			return true;
+	}
+	return false;
+}
+
+/* "dax-shared:xfs" is the name of a kind where there is such a place, and known elsewhere.
+ */
+static bool is_kind(const char *word)
+{
+	size_t len = strcspn(word, ":");
+
+	for (unsigned int i = 0; i < kit_nr_kinds; i++) {
+		const char *name = kit_kinds[i].name;
+
+		if (wanted(word, name) ||
+		    (!strncmp(word, name, len) && strcspn(name, ":") == len))
+			return true;
+	}
+	return false;
+}
+
+static bool is_change(const char *word)
+{
+	for (unsigned int i = 0; i < kit_nr_changes; i++) {
+		if (wanted(word, kit_changes[i].name))
+			return true;
+	}
+	return false;
+}
+
+static bool is_way(const char *word)
+{
+	for (unsigned int i = 0; i < NR_WAYS; i++) {
+		if (wanted(word, kit_way_names[i]))
+			return true;
+	}
+	return false;
+}
+
+static bool is_part(const char *word)
+{
+	for (unsigned int i = 0; i < kit_nr_changes; i++) {
+		if (wanted(word, kit_changes[i].promise))
+			return true;
+	}
+	for (unsigned int i = 0; i < check_nr_cases; i++) {
+		if (wanted(word, check_cases[i].promise) ||
+		    wanted(word, check_cases[i].name))
+			return true;
+	}
+	return is_change(word);
+}
+
+bool check_plan_unknown(char *error, size_t size)
+{
+	const struct {
+		const char *list, *option;
+		bool (*known)(const char *word);
+	} lists[] = {
+		{check_options.device, "--device", is_device},
+		{check_options.kind, "--kind", is_kind},
+		{check_options.change, "--change", is_change},
+		{check_options.way, "--way", is_way},
+		{check_options.only, "--only", is_part},
+	};
+	char word[128];
+
+	for (size_t i = 0; i < sizeof(lists) / sizeof(lists[0]); i++) {
+		for (const char *at = lists[i].list; at && *at; at += *at == ',') {
+			size_t len = strcspn(at, ",");
+
+			snprintf(word, sizeof(word), "%.*s", (int)len, at);
+			at += len;
+			if (!lists[i].known(word)) {
+				snprintf(error, size, "%s: there is no '%s'",
+					 lists[i].option, word);
+				return true;
+			}
+		}
+	}
+	return false;
+}
+
 static bool device_wanted(const struct kit_device *dev)
 {
 	if (dev->hidden && !check_options.device)

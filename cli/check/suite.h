@@ -48,6 +48,7 @@ struct check_env {
 	void *context;
 	bool perf;    /* mprotect by raw system call is watched for */
 	bool watched; /* memory can be, for what others do to it */
+	bool any;     /* any mapping can, of files and read-only ones too */
 };
 
 int check_env_open(struct check_env *env, const struct kit_device *dev,
@@ -142,6 +143,8 @@ struct check_plan {
 	unsigned int nr;
 };
 
+/* Does a list name what there is not? Then @error says which. */
+bool check_plan_unknown(char *error, size_t size);
 int check_plan_make(struct check_plan *plan);
 const char *check_cell_promise(const struct check_cell *cell);
 void check_cell_name(const struct check_cell *cell, char *out, size_t size);

@@ -112,6 +112,18 @@ static int unmap_dma(struct check_run *run, struct hmm_range *range)
 	return 0;
 }
 
+/*
+ * What cannot be watched is refused; where any mapping can be, a refusal is a fault. The
+ * kernel watches no shared mapping of a file that was opened for reading.
+ */
+static bool may_be_refused(const struct check_run *run)
+{
+	unsigned int traits = run->r.kind->traits;
+
+	return !run->env->any || (traits & T_DAX) ||
+	       ((traits & T_SHARED) && !(traits & T_WRITE));
+}
+
 int told_before(struct check_run *run, struct hmm_range *range)
 {
 	int err, tries = TRIES;
@@ -122,7 +134,7 @@ int told_before(struct check_run *run, struct hmm_range *range)
 		*range = range_of(run);
 		err = use_range(run, range);
 	} while (err == -EBUSY && --tries);
-	if (err == -EOPNOTSUPP)
+	if (err == -EOPNOTSUPP && may_be_refused(run))
 		return check_skip(run, "refused: %s", hmm_error());
 	if (err)
 		return err > 0 ? -1 : check_fail(run, "a range: %d, %s", err, hmm_error());

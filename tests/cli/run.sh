@@ -10,7 +10,22 @@ unset HMM_STATS
 
 expect 0 "$HMM" run -- ls /
 says out "etc"
+says err "libhmm: used by 0 of 1 processes"
+grep -q "not used" "$work/err" && fail "a process that did not use the library has a line"
+expect 0 "$HMM" run --all -- ls /
 says err "libhmm: ls["
+# Several processes of which none uses the library: one line in all.
+expect 0 "$HMM" run -- sh -c 'ls / >/dev/null; ls / >/dev/null; true'
+says err "libhmm: used by 0 of"
+[ "$(wc -l <"$work/err")" = 1 ] || fail "more than the summary: $(cat "$work/err")"
+expect 0 "$HMM" run -- "$HMM" demo --seconds 0.1 --kind heap
+says err "translations made"
+says err "used by 1 of 1 processes"
+# Where the lines go is known before the command runs, and what is lost is told.
+expect 1 "$HMM" run -o "$work/nothing/x" -- touch "$work/ran"
+[ -e "$work/ran" ] && fail "the command ran although its output cannot be written"
+expect 0 "$HMM" run -o /dev/full -- true
+says err "could not be written"
 expect 3 "$HMM" run -- sh -c 'exit 3'
 expect 143 "$HMM" run -- sh -c 'kill -TERM $$'
 says err "no statistics"
@@ -20,7 +35,7 @@ expect 0 "$HMM" run -q -- true
 [ -s "$work/err" ] && fail "--quiet is not quiet"
 expect 0 "$HMM" run -o "$work/stats" -- true
 [ -s "$work/err" ] && fail "--output still writes to stderr"
-grep -q '^libhmm: true\[' "$work/stats" || fail "--output wrote nothing"
+grep -q '^libhmm: used by 0 of 1' "$work/stats" || fail "--output wrote nothing"
 # Options behind the command are the command's.
 expect 0 "$HMM" run echo --output
 says out "--output"

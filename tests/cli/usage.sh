@@ -48,4 +48,15 @@ expect 2 "$HMM" demo --seconds -1
 expect 2 "$HMM" demo --kind nonsense
 says err "no kind of memory 'nonsense'"
 expect 2 "$HMM" run
+# Lists add up, and a name that there is not is refused.
+expect 2 "$HMM" check -q --only Y3 --only nonsense
+says err "no 'nonsense'"
+expect 2 "$HMM" check -q --kind anon,nonsense
+says err "no 'nonsense'"
+expect 2 "$HMM" check -q --device nonsense
+expect 2 "$HMM" check -q --dir "$work/nothing-here"
+says err "nothing-here"
+expect 0 "$HMM" check -q -v --brief --device ref --kind anon --change dontneed --change munmap
+says out "munmap"
+says out "dontneed"
 finish
