@@ -35,6 +35,8 @@ void case_system_calls(struct check_run *run);
 /* case_race.c */
 void case_race_libc(struct check_run *run);
 void case_race_raw(struct check_run *run);
+/* case_writer.c */
+void case_last_writer(struct check_run *run);
 /* case_pairs.c */
 void case_pairs(struct check_run *run);
 void case_pairs_no_perf(struct check_run *run);
