@@ -143,6 +143,22 @@ static int open_files(struct stage *stage)
 	return data == MAP_FAILED ? -errno : 0;
 }
 
+static int open_pipes(struct stage *stage)
+{
+	for (unsigned int i = 0; i < BUFFERS_MAX; i++) {
+		if (pipe2(stage->pipes[i], O_CLOEXEC)) {
+			int err = -errno;
+
+			cli_error("no pipes: %s; the demo needs about 100 descriptors "
+				  "(ulimit -n)",
+				  strerror(-err));
+			return err;
+		}
+		fcntl(stage->pipes[i][1], F_SETPIPE_SZ, PIPE_SIZE); /* may be refused */
+	}
+	return 0;
+}
+
 static int open_stage(struct stage *stage)
 {
 	void *out;
@@ -155,17 +171,19 @@ static int open_stage(struct stage *stage)
 			  strerror(-err));
 		return err;
 	}
-	for (unsigned int i = 0; i < BUFFERS_MAX; i++) {
-		if (pipe2(stage->pipes[i], O_CLOEXEC))
-			return -errno;
-		fcntl(stage->pipes[i][1], F_SETPIPE_SZ, PIPE_SIZE); /* may be refused */
-	}
+	err = open_pipes(stage);
+	if (err)
+		return err;
 	/* Nobody reads while an operation writes; pages half full take room too. */
 	stage->pipe_max = (size_t)fcntl(stage->pipes[BUFFERS_MAX - 1][1], F_GETPIPE_SZ) / 4;
 	out = mmap(NULL, (size_t)BUFFERS_MAX * BLOCK_MAX, PROT_READ | PROT_WRITE,
 		   MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	stage->out = out;
-	return out == MAP_FAILED ? -errno : 0;
+	if (out == MAP_FAILED) {
+		err = -errno;
+		cli_error("no memory for the results: %s", strerror(-err));
+	}
+	return err;
 }
 
 static void close_stage(struct stage *stage)

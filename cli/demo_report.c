@@ -266,7 +266,8 @@ static void print_sentences(const struct demo *demo)
 /* Broken is wrong only where libhmm was in it. */
 static int exit_status(const struct demo *demo)
 {
-	uint64_t ran = demo->totals[USUAL].operations + mirrored_operations(demo);
+	uint64_t ran =
+		mirrored_operations(demo); /* what the usual way does proves nothing */
 
 	for (unsigned int k = 0; k < nr_kinds; k++) {
 		for (unsigned int e = 0; e < ENGINES; e++) {

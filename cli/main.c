@@ -98,6 +98,15 @@ static int run_subcommand(int argc, char **argv)
 	return subcommand->run(argc, argv);
 }
 
+/* Output that got lost is a failure, whatever else was right. */
+static int flushed(int status)
+{
+	if (!fflush(stdout) && !ferror(stdout))
+		return status;
+	cli_error("the output could not be written: %s", strerror(errno));
+	return status == CLI_OK ? CLI_FAILED : status;
+}
+
 /* hmm help [SUBCOMMAND] */
 static int help(int argc, char **argv)
 {
@@ -140,6 +149,6 @@ int main(int argc, char **argv)
 		return CLI_USAGE;
 	}
 	if (!strcmp(argv[1], "help"))
-		return help(argc - 2, argv + 2);
-	return run_subcommand(argc - 1, argv + 1);
+		return flushed(help(argc - 2, argv + 2));
+	return flushed(run_subcommand(argc - 1, argv + 1));
 }

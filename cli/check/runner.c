@@ -262,6 +262,8 @@ int check_run_all(struct check_plan *plan)
 	check_beat = &progress->beat;
 	signal(SIGINT, on_interrupt);
 	signal(SIGTERM, on_interrupt);
+	signal(SIGHUP, on_interrupt);
+	signal(SIGQUIT, on_interrupt);
 	if (uses_huge_pages(plan))
 		kit_huge_reserve();
 	for (unsigned int first = 0; first < plan->nr && next >= 0;) {

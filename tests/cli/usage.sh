@@ -48,6 +48,15 @@ expect 2 "$HMM" demo --seconds -1
 expect 2 "$HMM" demo --kind nonsense
 says err "no kind of memory 'nonsense'"
 expect 2 "$HMM" run
+# What gets lost is told.
+"$HMM" info >/dev/full 2>"$work/err"
+[ $? = 1 ] || fail "hmm info > /dev/full is no failure"
+says err "could not be written"
+# Too few descriptors: a sentence, not silence.
+if command -v prlimit >/dev/null; then
+	expect 1 prlimit --nofile=12 "$HMM" demo --seconds 0.1
+	[ -s "$work/err" ] || fail "hmm demo with 12 descriptors says nothing"
+fi
 # Lists add up, and a name that there is not is refused.
 expect 2 "$HMM" check -q --only Y3 --only nonsense
 says err "no 'nonsense'"
