@@ -312,6 +312,16 @@ bool mapping_special(const struct as_mapping *mapping)
 	return sys_stat(name, &stat) == 0 && S_ISCHR(stat.st_mode);
 }
 
+/*
+ * Anyone may call a file so. What cannot be made up is the size of its pages, which only
+ * the text of /proc/self/maps does not tell (before 6.11).
+ */
+static bool anonymous_huge(const struct as_mapping *mapping)
+{
+	return strcmp(mapping->name, "/anon_hugepage (deleted)") == 0 &&
+	       (!mapping->page || mapping->page > page_size());
+}
+
 const char *mapping_unpinnable(const struct as_mapping *mapping)
 {
 	const char *name = mapping->name;
@@ -320,7 +330,7 @@ const char *mapping_unpinnable(const struct as_mapping *mapping)
 		return "the kernel's own memory";
 	if (mapping->shared)
 		return "shared memory: others can take its pages away unseen";
-	if (mapping->ino && !starts_with(name, "/anon_hugepage (deleted)"))
+	if (mapping->ino && !anonymous_huge(mapping))
 		return "a file: others can take its pages away unseen";
 	return NULL;
 }

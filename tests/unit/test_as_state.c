@@ -280,6 +280,19 @@ static void mixed(void)
 	free(pfns);
 }
 
+/* A private file is not taken for anonymous huge pages because of its name. */
+static void names(void)
+{
+	struct as_mapping m = {
+		.ino = 1, .page = PAGE, .name = "/anon_hugepage (deleted)"};
+
+	CHECK(mapping_unpinnable(&m));
+	m.page = 512 * PAGE;
+	CHECK(!mapping_unpinnable(&m));
+	strcpy(m.name, "/anon_hugepage (deleted)/file");
+	CHECK(mapping_unpinnable(&m));
+}
+
 /* Absence proves something only where the mapping was watched all along. */
 static void present(void)
 {
@@ -385,6 +398,7 @@ int main(void)
 	kernel_memory();
 	mixed();
 	present();
+	names();
 	faults();
 	copies();
 	keys();
