@@ -81,7 +81,7 @@ static double translate_ns(struct hmm_mirror *mirror, char *p, unsigned int roun
 		check_hmm(hmm_translate(mirror, p + i % REGIONS * REGION, REGION,
 					HMM_READ | HMM_WRITE, &t),
 			  "translate");
-		hmm_translation_put(mirror, &t);
+		hmm_translation_put(&t);
 	}
 	return (now_ns() - start) / rounds;
 }
@@ -139,7 +139,7 @@ static double populate_gbs(char *p)
 /* Before WP_ASYNC no file can be watched, and a range of one is refused. */
 static bool ranges_refused(const struct dax *dax)
 {
-	struct hmm_range range = {.mirror = dax->mirror};
+	struct hmm_range range = {.size = sizeof(struct hmm_range), .mirror = dax->mirror};
 	char *p = map(dax);
 	int err;
 
@@ -155,7 +155,7 @@ static bool ranges_refused(const struct dax *dax)
 static void ranges(struct bench *bench, const struct dax *dax)
 {
 	struct samples fault = {0}, populate = {0}, snapshot = {0}, scan = {0};
-	struct hmm_range range = {.mirror = dax->mirror};
+	struct hmm_range range = {.size = sizeof(struct hmm_range), .mirror = dax->mirror};
 	int pagemap = open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC);
 
 	if (ranges_refused(dax)) {

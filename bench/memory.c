@@ -35,7 +35,7 @@ static void measure(struct found *found)
 		check_hmm(hmm_translate(null_mirror(null), base + i * REGION, REGION,
 					HMM_READ, &t),
 			  "translate");
-		hmm_translation_put(null_mirror(null), &t);
+		hmm_translation_put(&t);
 	}
 	found->each = (double)(resident_bytes() - before) / COUNT;
 	null_close(null);

@@ -148,7 +148,7 @@ static void snapshots(struct bench *bench, struct hmm_range *range, bool mixed)
 void bench_range(struct bench *bench)
 {
 	struct samples fault = {0}, populate = {0};
-	struct hmm_range range = {0};
+	struct hmm_range range = {.size = sizeof(range)};
 	struct null_device *null;
 	struct hmm *hmm;
 

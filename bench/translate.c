@@ -58,7 +58,7 @@ static void *run_ours(void *arg)
 
 		if (hmm_translate(job->mirror, p, REGION, HMM_READ | HMM_WRITE, &t))
 			die("hit: %s", hmm_error());
-		hmm_translation_put(job->mirror, &t);
+		hmm_translation_put(&t);
 	}
 	job->ns = (now_ns() - start) / job->rounds;
 	return NULL;
@@ -208,7 +208,7 @@ static double fill(struct job *job, uint32_t from, uint32_t to)
 		check_hmm(hmm_translate(job->mirror, job->base + i * REGION, REGION,
 					HMM_READ | HMM_WRITE, &t),
 			  "miss");
-		hmm_translation_put(job->mirror, &t);
+		hmm_translation_put(&t);
 	}
 	return (now_ns() - start) / (to - from);
 }

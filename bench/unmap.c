@@ -43,7 +43,7 @@ static void touch_by_device(struct hmm_mirror *mirror, void *p, size_t len)
 	struct hmm_translation t;
 
 	check_hmm(hmm_translate(mirror, p, len, HMM_READ | HMM_WRITE, &t), "translate");
-	hmm_translation_put(mirror, &t);
+	hmm_translation_put(&t);
 }
 
 static double unmap_us(struct hmm_mirror *mirror, enum how how, unsigned int count)

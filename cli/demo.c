@@ -202,7 +202,7 @@ static void close_stage(struct stage *stage)
 static bool sees_raw_protect(void)
 {
 	struct hmm_feature features[64];
-	int count = hmm_features(features, 64);
+	int count = hmm_features(features, 64, sizeof(*features));
 
 	for (int i = 0; i < count && i < 64; i++) {
 		if (!strcmp(features[i].name, "perf"))

@@ -351,7 +351,7 @@ static const char *hmm_ring_mode(void *arg)
 	struct hmm_uring_stats stats;
 	struct device *device = arg;
 
-	if (hmm_uring_stats(device->uring, &stats))
+	if (hmm_uring_stats(device->uring, &stats, sizeof(stats)))
 		return NULL;
 	if (stats.plain < (stats.plain + stats.fixed) / 10)
 		return hmm_mode_name(HMM_MODE_PIN);
@@ -430,7 +430,7 @@ static const char *ref_mode(void *arg)
 	struct hmm_stats stats;
 	unsigned int most = 0;
 
-	if (hmm_stats_read(device->hmm, device->mirror, &stats))
+	if (hmm_stats_read(device->hmm, device->mirror, &stats, sizeof(stats)))
 		return NULL;
 	for (unsigned int mode = 0; mode < HMM_MODES; mode++) {
 		if (stats.by_mode[mode] > stats.by_mode[most])

@@ -43,10 +43,10 @@ static const struct {
 #define GROUPS (sizeof(groups) / sizeof(groups[0]))
 
 static void ask(struct features *features,
-		int (*source)(struct hmm_feature *features, unsigned int max))
+		int (*source)(struct hmm_feature *features, unsigned int max, size_t size))
 {
 	unsigned int room = FEATURES_MAX - features->count;
-	int found = source(features->list + features->count, room);
+	int found = source(features->list + features->count, room, sizeof(*features->list));
 
 	if (found < 0)
 		cli_error("a list of features is missing: %s", strerror(-found));

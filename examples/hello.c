@@ -10,13 +10,11 @@ int main(void)
 {
 	struct hmm *hmm;
 	struct hmm_ref *device;
-	struct hmm_mirror *mirror;
 	char greeting[32] = "hello, device";
 	char *page = mmap(NULL, SIZE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS,
 			  -1, 0);
 
-	if (hmm_open(NULL, &hmm) || hmm_ref_open(hmm, NULL, &device) ||
-	    hmm_mirror_create(hmm_ref_device(device), NULL, &mirror))
+	if (hmm_open(NULL, &hmm) || hmm_ref_open(hmm, NULL, &device))
 		return fprintf(stderr, "%s\n", hmm_error()), 1;
 
 	hmm_ref_copy(device, page, greeting, sizeof(greeting)); // any pointer

@@ -73,7 +73,7 @@ int main(int argc, char **argv)
 		     MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0);
 	}
 	check(got, "read");
-	check(hmm_uring_stats(u, &stats), "hmm_uring_stats");
+	check(hmm_uring_stats(u, &stats, sizeof(stats)), "hmm_uring_stats");
 	printf("%llu bytes, sum %llu, %llu reads on fixed buffers, %llu plain\n",
 	       (unsigned long long)offset, (unsigned long long)sum,
 	       (unsigned long long)stats.fixed, (unsigned long long)stats.plain);

@@ -198,7 +198,7 @@ void case_held_teardown(struct check_run *run)
 		check_fail(run, "a mirror that is being destroyed takes translations");
 	if (run->failed)
 		return;
-	hmm_translation_put(env->mirror, &t);
+	hmm_translation_put(&t);
 	err = hmm_mirror_destroy(env->mirror);
 	if (err) {
 		check_fail(run, "destroying the mirror after the put gave %d", err);

@@ -156,7 +156,7 @@ static void translate(struct worker *w, void *at, size_t len)
 	w->step = "hmm_translate";
 	for (int i = 0; i < 2; i++) {
 		if (!hmm_translate(mirrors[i], at, len, HMM_READ | HMM_WRITE, &t))
-			hmm_translation_put(mirrors[i], &t);
+			hmm_translation_put(&t);
 	}
 }
 

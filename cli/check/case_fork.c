@@ -57,7 +57,7 @@ static enum answer ask_parents(struct check_run *run, uint8_t *at)
 
 	if (hmm_translate(run->env->mirror, at, 1, HMM_READ, &t) != -ECHILD)
 		return ANSWER_TRANSLATE;
-	if (hmm_stats_read(run->env->hmm, NULL, &stats) != -ECHILD)
+	if (hmm_stats_read(run->env->hmm, NULL, &stats, sizeof(stats)) != -ECHILD)
 		return ANSWER_STATS;
 	if (run->env->dev->table->read(run->env->context, at, &byte, 1) != -ECHILD)
 		return ANSWER_READ;

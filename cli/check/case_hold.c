@@ -41,7 +41,7 @@ static int others_avoid(struct check_run *run, uint8_t *others,
 					run, "key %u was given away while it was held",
 					other.key);
 		}
-		hmm_translation_put(run->env->mirror, &other);
+		hmm_translation_put(&other);
 		++*check_beat;
 	}
 	return 0;
@@ -59,8 +59,7 @@ static int hold_over(struct check_run *run, uint8_t *at, uint8_t *others, bool r
 				    HMM_READ | HMM_WRITE, &held[i]);
 		if (err)
 			return check_fail(run, "translate: %d, %s", err, hmm_error());
-		if (!hmm_translation_valid(mirror, &held[i]) &&
-		    held[i].mode == HMM_MODE_PIN)
+		if (!hmm_translation_valid(&held[i]) && held[i].mode == HMM_MODE_PIN)
 			return check_fail(run, "a fresh translation is not valid");
 	}
 	calls->munmap(at, LEN);
@@ -68,7 +67,7 @@ static int hold_over(struct check_run *run, uint8_t *at, uint8_t *others, bool r
 			MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0) != at)
 		return check_fail(run, "mmap: %s", strerror(errno));
 	for (unsigned int i = 0; i < 4; i++) {
-		if (hmm_translation_valid(mirror, &held[i]))
+		if (hmm_translation_valid(&held[i]))
 			return check_stale(run, "a translation is valid after its munmap");
 	}
 	if (others_avoid(run, others, held, 4))
@@ -76,7 +75,7 @@ static int hold_over(struct check_run *run, uint8_t *at, uint8_t *others, bool r
 	if (case_both_ways(run, at, LEN, "new memory where old translations are held"))
 		return -1;
 	for (unsigned int i = 0; i < 4; i++)
-		hmm_translation_put(mirror, &held[i]);
+		hmm_translation_put(&held[i]);
 	return case_both_ways(run, at, LEN, "new memory after the put");
 }
 

@@ -21,7 +21,7 @@
 static int within(struct check_run *run)
 {
 	struct hmm_stats stats;
-	int err = hmm_stats_read(run->env->hmm, run->env->mirror, &stats);
+	int err = hmm_stats_read(run->env->hmm, run->env->mirror, &stats, sizeof(stats));
 
 	if (err)
 		return check_fail(run, "stats: %d", err);
@@ -39,7 +39,7 @@ static uint64_t misses(struct check_run *run)
 {
 	struct hmm_stats stats = {0};
 
-	hmm_stats_read(run->env->hmm, run->env->mirror, &stats);
+	hmm_stats_read(run->env->hmm, run->env->mirror, &stats, sizeof(stats));
 	return stats.misses;
 }
 
@@ -147,7 +147,7 @@ static uint64_t arena(struct check_run *run)
 {
 	struct hmm_stats stats = {0};
 
-	hmm_stats_read(run->env->hmm, NULL, &stats);
+	hmm_stats_read(run->env->hmm, NULL, &stats, sizeof(stats));
 	return stats.arena;
 }
 

@@ -68,7 +68,7 @@ void case_quiet(struct check_run *run)
 	plain = minor_faults();
 	daily_work(zone, kit_calls(WAY_RAW, 0));
 	plain = minor_faults() - plain;
-	hmm_stats_read(run->env->hmm, NULL, &before);
+	hmm_stats_read(run->env->hmm, NULL, &before, sizeof(before));
 	with = minor_faults();
 	daily_work(zone, kit_calls(WAY_LIBC, 0));
 	with = minor_faults() - with;

@@ -251,7 +251,7 @@ static void report(struct check_run *run, const struct race *race)
 	struct hmm_stats stats = {0};
 
 	if (run->env->hmm)
-		hmm_stats_read(run->env->hmm, NULL, &stats);
+		hmm_stats_read(run->env->hmm, NULL, &stats, sizeof(stats));
 	snprintf(run->result->detail, sizeof(run->result->detail),
 		 "%lu cycles, 0 stale; %llu fills, %llu of them met a change, %llu events, "
 		 "%llu interposed",

@@ -24,7 +24,8 @@ static void request_init(struct request *req, struct check_run *run, uint8_t *at
 			 uint64_t flags)
 {
 	memset(req, 0, sizeof(*req));
-	req->range = (struct hmm_range){.mirror = run->env->mirror,
+	req->range = (struct hmm_range){.size = sizeof(struct hmm_range),
+					.mirror = run->env->mirror,
 					.start = (uintptr_t)at,
 					.end = (uintptr_t)at + LEN,
 					.default_flags = flags,
@@ -196,7 +197,7 @@ static int maps(struct check_run *run, uint8_t *at)
 	if (err)
 		return check_fail(run, "dma map: %d, %s", err, hmm_error());
 	for (unsigned int i = 0; i < req.range.dma_count; i++)
-		covered += hmm_translation_valid(run->env->mirror, &req.dma[i]);
+		covered += hmm_translation_valid(&req.dma[i]);
 	if (!req.range.dma_count || covered != req.range.dma_count)
 		return check_fail(run, "%llu of %u pieces are valid",
 				  (unsigned long long)covered, req.range.dma_count);

@@ -10,7 +10,7 @@
 static bool source_on(const char *name)
 {
 	struct hmm_feature features[64];
-	int nr = hmm_features(features, 64);
+	int nr = hmm_features(features, 64, sizeof(*features));
 
 	for (int i = 0; i < nr && i < 64; i++) {
 		if (!strcmp(features[i].group, "source") && !strcmp(features[i].name, name))

@@ -84,7 +84,7 @@ static uint8_t modes_since(struct check_env *env, struct hmm_stats *before)
 	struct hmm_stats now;
 	uint8_t modes = 0;
 
-	if (!env->hmm || hmm_stats_read(env->hmm, NULL, &now))
+	if (!env->hmm || hmm_stats_read(env->hmm, NULL, &now, sizeof(now)))
 		return 0;
 	for (int mode = 0; mode < HMM_MODES; mode++) {
 		if (now.by_mode[mode] != before->by_mode[mode])

@@ -33,6 +33,7 @@ static bool is_file(const struct check_run *run)
 static struct hmm_range range_of(struct check_run *run)
 {
 	struct hmm_range range = {
+		.size = sizeof(struct hmm_range),
 		.mirror = run->env->mirror,
 		.start = (uintptr_t)run->r.addr,
 		.end = (uintptr_t)run->r.addr + run->r.len,
@@ -69,7 +70,7 @@ static int look_at_dma(struct check_run *run, const struct hmm_range *range)
 	uint64_t covered = 0;
 
 	for (uint32_t i = 0; i < range->dma_count; i++) {
-		if (!hmm_translation_valid(run->env->mirror, &dma[i]))
+		if (!hmm_translation_valid(&dma[i]))
 			return check_fail(run, "piece %u of the DMA map is not valid", i);
 		covered += dma_len[i];
 	}

@@ -129,7 +129,7 @@ static int enter_valid(struct hmm_ref *ref, uint64_t addr, size_t len,
 	for (int i = 0; i < ATTEMPTS; i++) {
 		uint64_t revokes = atomic_load(&ref->revokes);
 
-		if (held && !hmm_translation_valid(hmm_device_mirror(ref->device), held))
+		if (held && !hmm_translation_valid(held))
 			return -ESTALE;
 		*ticket = ref_gate_enter(&ref->gate, addr, addr + len);
 		if (!held || atomic_load(&ref->revokes) == revokes)
@@ -205,7 +205,7 @@ static ssize_t fault(struct hmm_ref *ref, uint64_t addr, size_t len,
 	else
 		n = ref_access_try(ref, t.addr, len, access);
 	/* No memory behind a valid translation: that is so. Else it was the change. */
-	if (n == -EFAULT && !hmm_translation_valid(mirror, &t))
+	if (n == -EFAULT && !hmm_translation_valid(&t))
 		n = -EAGAIN;
 	else if (n == -EFAULT)
 		hmm_device_error((int)n,
@@ -214,7 +214,7 @@ static ssize_t fault(struct hmm_ref *ref, uint64_t addr, size_t len,
 				 access->what == REF_READ ? "read" : "write",
 				 (unsigned long long)addr,
 				 (unsigned long long)(addr + len));
-	err = hmm_translation_put(mirror, &t);
+	err = hmm_translation_put(&t);
 	return err ? err : n;
 }
 

@@ -103,7 +103,7 @@ static int finish(void *context, void *operation)
 	struct hmm_ref *ref = context;
 	struct operation *op = operation;
 	int err = run(ref, op);
-	int put = hmm_translation_put(hmm_device_mirror(ref->device), &op->held);
+	int put = hmm_translation_put(&op->held);
 
 	free(op);
 	return err ? err : put;

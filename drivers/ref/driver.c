@@ -105,11 +105,10 @@ static const struct hmm_driver_ops ref_ops = {
 
 static int take_attr(struct hmm_ref_attr *to, const struct hmm_ref_attr *from)
 {
-	if (from && from->size != sizeof(*from))
-		return hmm_device_error(-EINVAL, "hmm_ref_open: attr->size is %zu, not %zu",
-					from->size, sizeof(*from));
-	if (from)
-		*to = *from;
+	int err = from ? hmm_struct_take(to, sizeof(*to), from, "struct hmm_ref_attr") : 0;
+
+	if (err)
+		return err;
 	if (!to->modes)
 		to->modes = OFFERED;
 	if (!to->fail_map_error)
@@ -196,9 +195,9 @@ struct hmm_device *hmm_ref_device(struct hmm_ref *ref)
 	return ref->device;
 }
 
-void hmm_ref_stats(const struct hmm_ref *ref, struct hmm_ref_stats *out)
+int hmm_ref_stats(const struct hmm_ref *ref, struct hmm_ref_stats *out, size_t size)
 {
-	*out = (struct hmm_ref_stats){
+	struct hmm_ref_stats now = {
 		.entries = ref->entries,
 		.accesses = ref->accesses,
 		.faults = ref->faults,
@@ -207,9 +206,12 @@ void hmm_ref_stats(const struct hmm_ref *ref, struct hmm_ref_stats *out)
 		.revokes = ref->revokes,
 		.waits = ref->waits,
 	};
+
+	hmm_struct_give(out, size, &now, sizeof(now));
+	return 0;
 }
 
-int hmm_ref_features(struct hmm_feature *features, unsigned int max)
+int hmm_ref_features(struct hmm_feature *features, unsigned int max, size_t size)
 {
 	struct hmm_feature f = {.group = "driver", .name = "ref", .state = HMM_FEATURE_ON};
 	int err = ref_access_probe();
@@ -223,6 +225,6 @@ int hmm_ref_features(struct hmm_feature *features, unsigned int max)
 		       "allow it in the seccomp filter of the container or service");
 	}
 	if (max)
-		features[0] = f;
+		hmm_struct_give(features, size, &f, sizeof(f));
 	return 1;
 }

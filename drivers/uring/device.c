@@ -90,11 +90,10 @@ static const struct hmm_driver plain_driver = {
 
 static int check_attr(const struct io_uring *ring, const struct hmm_uring_attr *attr)
 {
-	if (attr->size != sizeof(*attr) || (attr->flags & ~HMM_URING_NO_PIN) ||
-	    attr->slots > SLOTS_MAX)
+	if ((attr->flags & ~HMM_URING_NO_PIN) || attr->slots > SLOTS_MAX)
 		return hmm_device_error(-EINVAL,
-					"hmm_uring_attr: bad size, flags or slots: zero it "
-					"and set size; slots is at most %u",
+					"struct hmm_uring_attr: bad flags or slots: slots "
+					"is at most %u",
 					SLOTS_MAX);
 	if (ring->flags & ~SETUP_KNOWN)
 		return hmm_device_error(-EOPNOTSUPP,
@@ -172,16 +171,18 @@ static const struct hmm_driver *choose_driver(const struct hmm_uring *u)
 int hmm_uring_open(struct hmm *hmm, struct io_uring *ring,
 		   const struct hmm_uring_attr *attr, struct hmm_uring **out)
 {
-	struct hmm_uring_attr defaults = {.size = sizeof(defaults)};
-	const struct hmm_uring_attr *a = attr ? attr : &defaults;
+	struct hmm_uring_attr a = {.size = sizeof(a)};
 	struct hmm_uring *u;
 	uint32_t slots;
-	int ret;
+	int ret = 0;
 
-	ret = check_attr(ring, a);
+	if (attr)
+		ret = hmm_struct_take(&a, sizeof(a), attr, "struct hmm_uring_attr");
+	if (!ret)
+		ret = check_attr(ring, &a);
 	if (ret)
 		return ret;
-	slots = a->flags & HMM_URING_NO_PIN ? 0 : a->slots ? a->slots : SLOTS_MAX;
+	slots = a.flags & HMM_URING_NO_PIN ? 0 : a.slots ? a.slots : SLOTS_MAX;
 	u = alloc_uring(slots);
 	if (!u)
 		return hmm_device_error(-ENOMEM, "no memory for the ring's operations");
@@ -236,11 +237,13 @@ struct hmm_device *hmm_uring_device(struct hmm_uring *u)
 	return u->device;
 }
 
-int hmm_uring_stats(struct hmm_uring *u, struct hmm_uring_stats *out)
+int hmm_uring_stats(struct hmm_uring *u, struct hmm_uring_stats *out, size_t size)
 {
+	struct hmm_uring_stats now;
+
 	if (!uring_alive(u))
 		return -ECHILD;
-	*out = (struct hmm_uring_stats){
+	now = (struct hmm_uring_stats){
 		.fixed = u->fixed,
 		.plain = u->plain,
 		.refused = u->refused,
@@ -249,5 +252,6 @@ int hmm_uring_stats(struct hmm_uring *u, struct hmm_uring_stats *out)
 		.slots = uring_slots_used(&u->slots),
 		.deferred = atomic_load(&u->slots.waiting),
 	};
+	hmm_struct_give(out, size, &now, sizeof(now));
 	return 0;
 }

@@ -11,7 +11,8 @@
 #include <sys/resource.h>
 
 struct list {
-	struct hmm_feature *features;
+	char *features; /* of @size bytes each, as the caller has them */
+	size_t size;
 	unsigned int max, nr;
 };
 
@@ -19,19 +20,19 @@ struct list {
 static void add(struct list *list, const char *name, const char *detail, const char *reason,
 		const char *remedy)
 {
-	struct hmm_feature *f = &list->features[list->nr];
+	struct hmm_feature f = {.group = "driver",
+				.name = name,
+				.state = reason ? HMM_FEATURE_MISSING : HMM_FEATURE_ON};
 
 	if (list->nr++ >= list->max)
 		return;
-	memset(f, 0, sizeof(*f));
-	f->group = "driver";
-	f->name = name;
-	f->state = reason ? HMM_FEATURE_MISSING : HMM_FEATURE_ON;
-	snprintf(f->detail, sizeof(f->detail), "%s", detail);
+	snprintf(f.detail, sizeof(f.detail), "%s", detail);
 	if (reason) {
-		snprintf(f->reason, sizeof(f->reason), "%s", reason);
-		snprintf(f->remedy, sizeof(f->remedy), "%s", remedy);
+		snprintf(f.reason, sizeof(f.reason), "%s", reason);
+		snprintf(f.remedy, sizeof(f.remedy), "%s", remedy);
 	}
+	hmm_struct_give(list->features + (list->nr - 1) * list->size, list->size, &f,
+			sizeof(f));
 }
 
 static const char *ring_remedy(int err)
@@ -89,9 +90,9 @@ static void add_opcodes(struct list *list, struct io_uring *ring)
 	    zerocopy ? NULL : "the kernel has no zero-copy send", "Linux 6.0 or newer");
 }
 
-int hmm_uring_features(struct hmm_feature *features, unsigned int max)
+int hmm_uring_features(struct hmm_feature *features, unsigned int max, size_t size)
 {
-	struct list list = {.features = features, .max = max};
+	struct list list = {.features = (char *)features, .size = size, .max = max};
 	struct io_uring ring;
 	struct uring_slots slots;
 	uint16_t room[2];

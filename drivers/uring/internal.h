@@ -40,10 +40,9 @@
 /* An operation on a fixed buffer, from submit to its last completion. One cache line. */
 struct uring_op {
 	uint64_t user_data; /* the application's */
-	struct hmm_translation translation;
 	union {
-		struct hmm_mirror *mirror; /* busy: where the translation is given back */
-		struct uring_op *next;     /* free */
+		struct hmm_translation translation; /* busy */
+		struct uring_op *next;              /* free */
 	};
 	_Atomic(bool) busy; /* for hmm_uring_prep_cancel, which looks in any op */
 	uint8_t opcode;     /* what the sqe held before, to undo it */

@@ -18,7 +18,7 @@
 static void finish_op(struct hmm_uring *u, struct uring_op *op)
 {
 	if (!op->error)
-		hmm_translation_put(op->mirror, &op->translation);
+		hmm_translation_put(&op->translation);
 	op->next = u->done;
 	u->done = op;
 	atomic_store_explicit(&op->busy, false, memory_order_release);

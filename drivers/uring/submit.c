@@ -124,11 +124,9 @@ static inline bool span_of(const struct hmm_uring *u, const struct io_uring_sqe 
 
 /* ---- rewriting ------------------------------------------------------------------- */
 
-static void keep_sqe(struct uring_op *op, struct io_uring_sqe *sqe,
-		     struct hmm_mirror *mirror)
+static void keep_sqe(struct uring_op *op, struct io_uring_sqe *sqe)
 {
 	op->user_data = sqe->user_data;
-	op->mirror = mirror;
 	op->opcode = sqe->opcode;
 	op->flags = sqe->flags;
 	op->ioprio = sqe->ioprio;
@@ -181,7 +179,7 @@ static void undo(struct hmm_uring *u, struct io_uring_sqe *sqe, struct uring_op 
 	sqe->fd = op->fd;
 	sqe->buf_index = 0;
 	if (!op->error)
-		hmm_translation_put(op->mirror, &op->translation);
+		hmm_translation_put(&op->translation);
 	put_op(u, op);
 }
 
@@ -194,19 +192,17 @@ static bool is_refusal(int err)
 	return err == -EBUSY || err == -EOPNOTSUPP;
 }
 
-static __attribute__((noinline)) int not_fixed(struct hmm_uring *u,
-					       struct hmm_mirror *mirror,
-					       struct io_uring_sqe *sqe,
-					       struct uring_op *op, int err)
+static __attribute__((noinline)) int
+not_fixed(struct hmm_uring *u, struct io_uring_sqe *sqe, struct uring_op *op, int err)
 {
 	if (is_refusal(err)) {
-		keep_sqe(op, sqe, mirror);
+		keep_sqe(op, sqe);
 		op->error = err;
 		make_failing(sqe);
 		return err;
 	}
 	if (!err)
-		hmm_translation_put(mirror, &op->translation);
+		hmm_translation_put(&op->translation);
 	put_op(u, op);
 	return 0;
 }
@@ -227,8 +223,8 @@ static int translate_sqe(struct hmm_uring *u, struct hmm_mirror *mirror,
 	ret = hmm_translate(mirror, (void *)(uintptr_t)span.start, span.len, span.access,
 			    &op->translation);
 	if (unlikely(ret || op->translation.mode != HMM_MODE_PIN))
-		return not_fixed(u, mirror, sqe, op, ret);
-	keep_sqe(op, sqe, mirror);
+		return not_fixed(u, sqe, op, ret);
+	keep_sqe(op, sqe);
 	make_fixed(sqe, op->translation.key);
 	return 1;
 }
@@ -276,7 +272,7 @@ translate_again(struct hmm_uring *u, struct hmm_mirror *mirror, struct io_uring_
 {
 	struct uring_op *op = uring_op_of(u, sqe->user_data);
 
-	if (!op || (!op->error && hmm_translation_valid(op->mirror, &op->translation)))
+	if (!op || (!op->error && hmm_translation_valid(&op->translation)))
 		return;
 	undo(u, sqe, op);
 	if (mirror)

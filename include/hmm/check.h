@@ -38,10 +38,11 @@ struct hmm_check_device {
 	uint64_t max_len;  /* the longest access that it takes, in bytes; 0: no limit */
 
 	/*
-	 * A device appears. It has no mirror yet: the suite creates it (one at a time, but
-	 * perhaps one after the other). Several devices may be open at a time.
-	 * 0 or -errno; -EOPNOTSUPP, -EPERM, -ENOSYS, -ENODEV: this machine cannot have it
-	 * (the suite skips it and prints hmm_error(), see hmm_device_error in driver.h).
+	 * A device appears. The suite puts mirrors of its own in the place of the one that
+	 * it comes with (one at a time, but perhaps one after the other). Several devices
+	 * may be open at a time. 0 or -errno; -EOPNOTSUPP, -EPERM, -ENOSYS, -ENODEV: this
+	 * machine cannot have it (the suite skips it and prints hmm_error(), see
+	 * hmm_device_error in driver.h).
 	 */
 	int (*open)(struct hmm *hmm, struct hmm_device **device, void **context);
 

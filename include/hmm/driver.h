@@ -97,8 +97,10 @@ struct hmm_driver {
  * @driver: must outlive the device
  * @priv: handed back by hmm_device_priv()
  *
- * Holds a reference on @hmm. -EINVAL a malformed table; -EPERM a licence that is not
- * GPL-compatible; -EPROTO built for another driver ABI; -ENOMEM; -ECHILD.
+ * Holds a reference on @hmm. The device comes with a mirror of the default attributes
+ * (hmm_device_mirror). -EINVAL a malformed table; -EPERM a licence that is not
+ * GPL-compatible; -EPROTO built for another driver ABI; -ENOSPC there are 1,024 mirrors;
+ * -ENOMEM; -ECHILD.
  */
 HMM_API int hmm_device_register(struct hmm *hmm, const struct hmm_driver *driver,
 				void *priv, struct hmm_device **out);
@@ -113,8 +115,19 @@ HMM_API int hmm_device_unregister(struct hmm_device *device);
 /** hmm_device_priv - what was given to hmm_device_register. Any thread, under any lock. */
 HMM_API void *hmm_device_priv(const struct hmm_device *device);
 
-/** hmm_device_mirror - the device's mirror, NULL while it has none. Any thread. */
-HMM_API struct hmm_mirror *hmm_device_mirror(const struct hmm_device *device);
+/**
+ * hmm_struct_take - read a caller's structure, which may be older or newer than ours
+ * @to: ours, @size bytes of it
+ * @from: the caller's; its first member is a size_t with its size
+ * @name: the structure's, for hmm_error()
+ *
+ * What the caller's lacks is 0 in ours, and what it has beyond ours must be 0; the size in
+ * @to is @size. -EINVAL no size was set; -E2BIG it asks for what we do not know.
+ */
+HMM_API int hmm_struct_take(void *to, size_t size, const void *from, const char *name);
+
+/** hmm_struct_give - fill in a caller's structure of @room bytes from ours of @size. */
+HMM_API void hmm_struct_give(void *to, size_t room, const void *from, size_t size);
 
 /** hmm_device_error - set what hmm_error() says in this thread, and return @err. */
 HMM_API int hmm_device_error(int err, const char *format, ...)

@@ -18,6 +18,11 @@
  *   - Nothing here may be called from a signal handler, nor be left by siglongjmp(). The
  *     libc calls that the library interposes may.
  *   - No function is a cancellation point.
+ *   - Structures grow. One that the caller fills in begins with its size: set it to
+ *     sizeof. A shorter one (built with older headers) is read as if the rest were 0; of a
+ *     longer one the rest has to be 0 (-E2BIG). What the library fills in comes with its
+ *     size as an argument: a shorter one gets what it has room for, the rest of a longer
+ *     one is set to 0. struct hmm_translation never changes its size.
  *   - In the child of a fork every call on an object of the parent's returns -ECHILD
  *     (or does nothing); the child may hmm_open() a mirror of its own.
  */
@@ -33,6 +38,13 @@ extern "C" {
 #endif
 
 #define HMM_API __attribute__((visibility("default")))
+
+/* The version of these headers; hmm_version() is that of the library. */
+#define HMM_VERSION_MAJOR 0
+#define HMM_VERSION_MINOR 1
+#define HMM_VERSION_PATCH 0
+#define HMM_VERSION_NUMBER \
+	(HMM_VERSION_MAJOR * 1000000 + HMM_VERSION_MINOR * 1000 + HMM_VERSION_PATCH)
 
 struct hmm;        /* this process's address space; reference counted */
 struct hmm_device; /* a device, made by a driver's own open call */
@@ -129,11 +141,12 @@ struct hmm_feature {
 /**
  * hmm_features - what this kernel and process offer to the library
  * @features: filled in, at most @max
+ * @size: sizeof(struct hmm_feature)
  *
  * Needs no open struct hmm. Returns how many there are (which may be more than @max).
  * May sleep. Drivers have such a call each (hmm_ref_features, hmm_uring_features).
  */
-HMM_API int hmm_features(struct hmm_feature *features, unsigned int max);
+HMM_API int hmm_features(struct hmm_feature *features, unsigned int max, size_t size);
 
 /* ---- mirrors ------------------------------------------------------------------ */
 
@@ -150,11 +163,24 @@ struct hmm_mirror_attr {
 /**
  * hmm_mirror_create - mirror (an interval of) the address space onto a device
  *
- * A device has one mirror at a time. May sleep.
- * -EINVAL bad attributes; -EBUSY the device has a mirror already; -ENOMEM; -ECHILD.
+ * A device has one mirror at a time. It comes with a mirror that has the default
+ * attributes; this call puts one of other attributes in its place, as long as the default
+ * one is there, and none of its translations is held. May sleep.
+ *
+ * -EINVAL bad attributes; -E2BIG attributes that this library does not know; -EBUSY the
+ * device has a mirror already that was made by this call (destroy it first), or
+ * translations of the default one are still held after wait_ms; -ENOSPC there are 1,024
+ * mirrors; -ENOMEM; -ECHILD.
  */
 HMM_API int hmm_mirror_create(struct hmm_device *device, const struct hmm_mirror_attr *attr,
 			      struct hmm_mirror **out);
+
+/**
+ * hmm_device_mirror - the device's mirror; NULL after hmm_mirror_destroy()
+ *
+ * Any thread, under any lock. Never sleeps.
+ */
+HMM_API struct hmm_mirror *hmm_device_mirror(const struct hmm_device *device);
 
 /**
  * hmm_mirror_destroy - end a mirror; NULL is allowed
@@ -174,10 +200,11 @@ HMM_API int hmm_mirror_destroy(struct hmm_mirror *mirror);
  * addr and key are the driver's: what they mean is in the driver's header.
  */
 struct hmm_translation {
-	uint64_t addr;      /* the device's address of ptr */
-	uint32_t key;       /* the driver's key or slot */
-	enum hmm_mode mode; /* how it was made reachable */
-	uint64_t opaque[2]; /* the library's */
+	uint64_t addr;             /* the device's address of ptr */
+	uint32_t key;              /* the driver's key or slot */
+	enum hmm_mode mode;        /* how it was made reachable */
+	struct hmm_mirror *mirror; /* whose it is; NULL once it was put */
+	uint64_t opaque[2];        /* the library's */
 };
 
 /**
@@ -205,12 +232,22 @@ HMM_API int hmm_translate(struct hmm_mirror *mirror, const void *ptr, size_t len
  * hmm_translation_put - give a translation back
  *
  * Any thread may put what another got. With HMM_MODE_STAGE and HMM_WRITE this copies the
- * data to where the CPU sees it: -EFAULT or -EACCES if it is no longer there (the data is
- * lost, as a write to unmapped memory is). Otherwise always 0. Does not sleep, but for
- * that copy.
+ * data to where the CPU sees it: -EFAULT or -EACCES if it is no longer there, or may not
+ * be written any more (the data is lost, as a write to unmapped memory is); the
+ * translation is given back all the same. -EINVAL it is not held; -ENOMEM the thread's
+ * first call found no memory: it is still held. May take the library's lock, and call the
+ * driver's revoke, where the translation was revoked or is for one use.
  */
-HMM_API int hmm_translation_put(struct hmm_mirror *mirror,
-				struct hmm_translation *translation);
+HMM_API int hmm_translation_put(struct hmm_translation *translation);
+
+/**
+ * hmm_translation_put_moved - give it back, and say how much the device wrote
+ * @moved: the device wrote the first so many bytes; 0: none, the operation failed
+ *
+ * As hmm_translation_put(), but with HMM_MODE_STAGE no more than @moved bytes are copied:
+ * what the device did not write stays as the CPU has it by now.
+ */
+HMM_API int hmm_translation_put_moved(struct hmm_translation *translation, size_t moved);
 
 /**
  * hmm_translation_valid - has nothing changed under it so far?
@@ -219,8 +256,7 @@ HMM_API int hmm_translation_put(struct hmm_mirror *mirror,
  * wait_ms) for a change that is just being told: not with a lock held that a driver's
  * revoke takes.
  */
-HMM_API bool hmm_translation_valid(struct hmm_mirror *mirror,
-				   const struct hmm_translation *translation);
+HMM_API bool hmm_translation_valid(const struct hmm_translation *translation);
 
 /**
  * hmm_invalidate - the caller is about to change [start, start + len) in a way that
@@ -250,6 +286,7 @@ HMM_API int hmm_invalidate(struct hmm *hmm, const void *start, size_t len);
 
 /* A request over a range; the caller owns it and the arrays. One thread at a time. */
 struct hmm_range {
+	size_t size; /* sizeof(struct hmm_range) */
 	struct hmm_mirror *mirror;
 	uint64_t start, end;         /* multiples of the page size */
 	uint64_t default_flags;      /* HMM_PFN_REQ_... asked of every page */
@@ -335,10 +372,16 @@ struct hmm_stats {
 	uint64_t arena;              /* bytes of the library's own memory (whole process) */
 };
 
-/** hmm_stats_read - @mirror NULL: the sum over all mirrors, past ones too. -ECHILD. May
- * sleep. */
+/**
+ * hmm_stats_read - what a mirror did
+ * @mirror: NULL: the sum over all mirrors, past ones too
+ * @size: sizeof(struct hmm_stats)
+ *
+ * Drivers have such a call each, of the same shape (hmm_ref_stats, hmm_uring_stats).
+ * -EINVAL; -ECHILD. May sleep.
+ */
 HMM_API int hmm_stats_read(struct hmm *hmm, struct hmm_mirror *mirror,
-			   struct hmm_stats *out);
+			   struct hmm_stats *out, size_t size);
 
 /**
  * hmm_quiesce - wait until everything revoked and no longer held has been released

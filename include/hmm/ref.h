@@ -37,8 +37,8 @@ struct hmm_ref_attr {
  * hmm_ref_open - a reference device appears
  * @attr: NULL for the defaults
  *
- * Holds a reference on @hmm. The application then makes the device's mirror with
- * hmm_mirror_create(hmm_ref_device(ref), ...). May sleep.
+ * Holds a reference on @hmm. The device comes with a mirror of the default attributes; for
+ * others call hmm_mirror_create(hmm_ref_device(ref), ...). May sleep.
  *
  * -EINVAL bad attributes; -EMFILE a seccomp filter refuses process_vm_readv(2), and no
  * pipe can be had in its place; -ENOMEM; -ECHILD.
@@ -116,11 +116,17 @@ struct hmm_ref_stats {
 	uint64_t waits;     /* times that a revoke waited for accesses in flight */
 };
 
-/** hmm_ref_stats - counters, each read by itself. Never sleeps. */
-HMM_API void hmm_ref_stats(const struct hmm_ref *ref, struct hmm_ref_stats *out);
+/**
+ * hmm_ref_stats - counters, each read by itself. Never sleeps.
+ * @size: sizeof(struct hmm_ref_stats)
+ *
+ * Returns 0.
+ */
+HMM_API int hmm_ref_stats(const struct hmm_ref *ref, struct hmm_ref_stats *out,
+			  size_t size);
 
 /** hmm_ref_features - as hmm_features(), for this driver. Needs no open device. */
-HMM_API int hmm_ref_features(struct hmm_feature *features, unsigned int max);
+HMM_API int hmm_ref_features(struct hmm_feature *features, unsigned int max, size_t size);
 
 /** hmm_ref_check - for hmm/check.h; also exported as hmm_check_device. */
 extern HMM_API const struct hmm_check_device hmm_ref_check;

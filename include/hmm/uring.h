@@ -7,7 +7,6 @@
  *
  *	struct io_uring ring;			the application's, made as always
  *	hmm_uring_open(hmm, &ring, NULL, &u);
- *	hmm_mirror_create(hmm_uring_device(u), NULL, &mirror);
  *	...
  *	sqe = io_uring_get_sqe(&ring);
  *	hmm_uring_prep_read(u, sqe, fd, any_pointer, len, offset);
@@ -69,7 +68,8 @@ struct hmm_uring_attr {
  * @ring: set up by the application, which keeps it; it must outlive the struct hmm_uring
  * @attr: NULL for the defaults
  *
- * Then create its mirror: hmm_mirror_create(hmm_uring_device(u), ...). Until there is one,
+ * It comes with a mirror of the default attributes; for others call
+ * hmm_mirror_create(hmm_uring_device(u), ...). Without one, after hmm_mirror_destroy(),
  * operations are plain. A granule of 64 KiB to 2 MiB in struct hmm_mirror_attr makes fewer
  * and larger fixed buffers than the default of one page; a vectored operation is fixed
  * only when all of it lies in one.
@@ -259,11 +259,16 @@ struct hmm_uring_stats {
 	uint64_t deferred; /* of these, waiting for the ring's own thread to let them go */
 };
 
-/** hmm_uring_stats - counters; exact when nobody submits or reaps. */
-HMM_API int hmm_uring_stats(struct hmm_uring *u, struct hmm_uring_stats *out);
+/**
+ * hmm_uring_stats - counters; exact when nobody submits or reaps
+ * @size: sizeof(struct hmm_uring_stats)
+ *
+ * -ECHILD.
+ */
+HMM_API int hmm_uring_stats(struct hmm_uring *u, struct hmm_uring_stats *out, size_t size);
 
 /** hmm_uring_features - as hmm_features(), for io_uring on this machine. */
-HMM_API int hmm_uring_features(struct hmm_feature *features, unsigned int max);
+HMM_API int hmm_uring_features(struct hmm_feature *features, unsigned int max, size_t size);
 
 struct hmm_check_device;
 

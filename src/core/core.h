@@ -230,6 +230,7 @@ struct hmm_mirror {
 	uint32_t live;  /* slots that name this mirror, in any state */
 	uint32_t users; /* threads that are making a translation of it */
 	bool closing;
+	bool by_default;        /* it came with the device */
 	uint64_t bounce_bytes;  /* of all bounce buffers */
 	struct bounce *bounces; /* those not in use */
 	struct hmm_stats stats;
@@ -361,12 +362,13 @@ bool hit(struct hmm_mirror *mirror, uint64_t start, uint64_t end, unsigned int a
 
 /* stage.c */
 int stage_get(struct request *request, uint32_t slot, struct hmm_translation *out);
-int stage_put(struct hmm_mirror *mirror, struct hmm_translation *translation);
+int stage_put(struct hmm_translation *translation, size_t moved);
 void stage_fini(struct hmm_mirror *mirror);
 
 /* mirror.c */
 int mirror_usable(struct hmm_mirror *mirror);
 int mirror_close(struct hmm_mirror *mirror);
+int mirror_make_default(struct hmm_device *device);
 
 static inline uint64_t page_down(uint64_t address, uint64_t page)
 {

@@ -28,12 +28,14 @@ static inline void count_fence(const struct hmm *hmm)
 }
 
 /* What the holder of slot @n gets, for the address @start in it. */
-static inline void count_told(const struct slot *slot, uint32_t n, uint32_t state,
-			      uint64_t start, struct hmm_translation *out)
+static inline void count_told(struct hmm_mirror *mirror, const struct slot *slot,
+			      uint32_t n, uint32_t state, uint64_t start,
+			      struct hmm_translation *out)
 {
 	out->addr = LOAD(slot->addr) + (start - LOAD(slot->start));
 	out->key = LOAD(slot->key);
 	out->mode = (enum hmm_mode)((state >> SLOT_MODE) & 3);
+	out->mirror = mirror;
 	out->opaque[0] = (uint64_t)(state >> SLOT_GEN) << 32 | n;
 	out->opaque[1] = 0;
 }

@@ -439,7 +439,7 @@ static int publish(struct attempt *a, struct hmm_translation *out)
 			mirror->device->ops.commit(mirror->device, &a->map);
 		slot_publish_locked(mirror, n, &a->map, flags);
 		count_add(&self.counts[n], 1);
-		count_told(&hmm->slots[n], n, hmm->slots[n].state, r->ptr, out);
+		count_told(mirror, &hmm->slots[n], n, hmm->slots[n].state, r->ptr, out);
 		mirror->stats.closed_fills += a->closed;
 		if (!(mirror->stats.misses % CLOCK_MISSES))
 			atomic_fetch_add_explicit(&hmm->clock, 1, memory_order_relaxed);

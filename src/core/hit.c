@@ -124,7 +124,8 @@ static inline __attribute__((always_inline)) bool look_up(struct hmm_mirror *mir
 				if (likely(slot_fits(hmm, &hmm->slots[n], mirror->id, start,
 						     end, want, &state))) {
 					slot_touch(hmm, &hmm->slots[n]);
-					count_told(&hmm->slots[n], n, state, start, out);
+					count_told(mirror, &hmm->slots[n], n, state, start,
+						   out);
 					return true;
 				}
 				count_back(hmm, n);
@@ -222,15 +223,15 @@ int hmm_translate(struct hmm_mirror *mirror, const void *ptr, size_t len,
 }
 
 /* The slot is revoked, or ends with this holder. */
-static __attribute__((noinline)) int put_slowly(struct hmm_mirror *mirror,
-						struct hmm_translation *translation,
-						uint32_t n, uint32_t state)
+static __attribute__((noinline)) int put_slowly(struct hmm_translation *translation,
+						size_t moved, uint32_t n, uint32_t state)
 {
 	int cancel = cancel_disable(), err = 0;
-	struct hmm *hmm = mirror->hmm;
+	struct hmm *hmm = translation->mirror->hmm;
 
 	if (state & SLOT_STAGE)
-		err = stage_put(mirror, translation);
+		err = stage_put(translation, moved);
+	translation->mirror = NULL;
 	/* Revoked while it is still ours: once it is not, the slot may be another's. */
 	core_lock(hmm);
 	if (!core_dead(hmm)) {
@@ -245,12 +246,22 @@ static __attribute__((noinline)) int put_slowly(struct hmm_mirror *mirror,
 	return err;
 }
 
-int hmm_translation_put(struct hmm_mirror *mirror, struct hmm_translation *translation)
+static int not_held(void)
 {
-	struct hmm *hmm = mirror->hmm;
-	uint32_t n = (uint32_t)translation->opaque[0];
-	uint32_t state;
+	return core_error(
+		-EINVAL,
+		"hmm_translation_put: not a translation that is held (put twice?)");
+}
 
+int hmm_translation_put_moved(struct hmm_translation *translation, size_t moved)
+{
+	struct hmm *hmm;
+	uint32_t n, state;
+
+	if (unlikely(!translation || !translation->mirror))
+		return not_held();
+	hmm = translation->mirror->hmm;
+	n = (uint32_t)translation->opaque[0];
 	if (unlikely(self.hmm_id != hmm->id)) {
 		if (core_dead(hmm))
 			return 0;
@@ -262,14 +273,18 @@ int hmm_translation_put(struct hmm_mirror *mirror, struct hmm_translation *trans
 			return err;
 	}
 	if (unlikely(!n || n >= hmm->max_slots))
-		return core_error(-EINVAL,
-				  "hmm_translation_put: not a translation that is held");
+		return not_held();
 	state = __atomic_load_n(&hmm->slots[n].state, __ATOMIC_ACQUIRE);
 	if (unlikely(state & SLOT_ONCE))
-		return put_slowly(mirror, translation, n, state);
-	translation->opaque[0] = 0;
+		return put_slowly(translation, moved, n, state);
+	translation->mirror = NULL;
 	count_back(hmm, n);
 	return 0;
+}
+
+int hmm_translation_put(struct hmm_translation *translation)
+{
+	return hmm_translation_put_moved(translation, SIZE_MAX);
 }
 
 static bool same_and_valid(struct hmm *hmm, const struct hmm_translation *translation)
@@ -283,11 +298,13 @@ static bool same_and_valid(struct hmm *hmm, const struct hmm_translation *transl
 	return state & SLOT_VALID && state >> SLOT_GEN == translation->opaque[0] >> 32;
 }
 
-bool hmm_translation_valid(struct hmm_mirror *mirror,
-			   const struct hmm_translation *translation)
+bool hmm_translation_valid(const struct hmm_translation *translation)
 {
-	struct hmm *hmm = mirror->hmm;
+	struct hmm *hmm;
 
+	if (!translation || !translation->mirror)
+		return false;
+	hmm = translation->mirror->hmm;
 	if (core_dead(hmm))
 		return false;
 	if (unlikely(!settled(hmm))) {

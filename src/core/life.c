@@ -106,5 +106,5 @@ bool core_dead(const struct hmm *hmm)
 
 const char *hmm_version(void)
 {
-	return HMM_VERSION;
+	return HMM_VERSION_TEXT;
 }

@@ -10,15 +10,6 @@
 
 static int check_attr(const struct hmm_mirror_attr *attr)
 {
-	if (!attr)
-		return 0;
-	if (attr->size != sizeof(*attr))
-		return core_error(
-			-EINVAL,
-			"hmm_mirror_attr.size is %zu, this library's is %zu: set it "
-			"to sizeof(struct hmm_mirror_attr) and build against the same "
-			"version",
-			attr->size, sizeof(*attr));
 	if ((attr->start || attr->end) && attr->end <= attr->start)
 		return core_error(-EINVAL, "the mirror's interval [%#llx, %#llx) is empty",
 				  (unsigned long long)attr->start,
@@ -38,11 +29,8 @@ static int check_attr(const struct hmm_mirror_attr *attr)
 
 static void take_attr(struct hmm_mirror *mirror, const struct hmm_mirror_attr *attr)
 {
-	static const struct hmm_mirror_attr defaults;
 	struct hmm *hmm = mirror->hmm;
 
-	if (!attr)
-		attr = &defaults;
 	mirror->start = attr->start;
 	mirror->end = attr->end ? attr->end : UINT64_MAX;
 	mirror->max_pinned = attr->max_pinned;
@@ -60,6 +48,7 @@ static int enter_locked(struct hmm_mirror *mirror)
 {
 	struct hmm *hmm = mirror->hmm;
 
+	core_assert_locked(hmm);
 	if (mirror->device->mirror)
 		return -EBUSY;
 	for (uint32_t i = 0; i < MIRRORS; i++)
@@ -72,25 +61,19 @@ static int enter_locked(struct hmm_mirror *mirror)
 	return -ENOSPC;
 }
 
-int hmm_mirror_create(struct hmm_device *device, const struct hmm_mirror_attr *attr,
-		      struct hmm_mirror **out)
+/* @by_default: the one that comes with the device. */
+static int make(struct hmm_device *device, const struct hmm_mirror_attr *attr,
+		bool by_default, struct hmm_mirror **out)
 {
 	struct hmm_mirror *mirror;
 	int err;
 
-	if (!device || !out)
-		return core_error(-EINVAL,
-				  "hmm_mirror_create: no device, or nowhere to put it");
-	if (core_dead(device->hmm))
-		return core_error(-ECHILD, "hmm_mirror_create: the device is the parent's");
-	err = check_attr(attr);
-	if (err)
-		return err;
 	mirror = calloc(1, sizeof(*mirror));
 	if (!mirror)
 		return core_error(-ENOMEM, "hmm_mirror_create: out of memory");
 	mirror->hmm = device->hmm;
 	mirror->device = device;
+	mirror->by_default = by_default;
 	take_attr(mirror, attr);
 	core_lock(device->hmm);
 	err = enter_locked(mirror);
@@ -106,6 +89,36 @@ int hmm_mirror_create(struct hmm_device *device, const struct hmm_mirror_attr *a
 	}
 	*out = mirror;
 	return 0;
+}
+
+int mirror_make_default(struct hmm_device *device)
+{
+	static const struct hmm_mirror_attr defaults;
+	struct hmm_mirror *mirror;
+
+	return make(device, &defaults, true, &mirror);
+}
+
+int hmm_mirror_create(struct hmm_device *device, const struct hmm_mirror_attr *given,
+		      struct hmm_mirror **out)
+{
+	struct hmm_mirror_attr attr = {.size = sizeof(attr)};
+	struct hmm_mirror *mirror;
+	int err = 0;
+
+	if (!device || !out)
+		return core_error(-EINVAL,
+				  "hmm_mirror_create: no device, or nowhere to put it");
+	if (core_dead(device->hmm))
+		return core_error(-ECHILD, "hmm_mirror_create: the device is the parent's");
+	if (given)
+		err = hmm_struct_take(&attr, sizeof(attr), given, "struct hmm_mirror_attr");
+	if (!err)
+		err = check_attr(&attr);
+	mirror = err ? NULL : hmm_device_mirror(device);
+	if (mirror && mirror->by_default)
+		err = hmm_mirror_destroy(mirror);
+	return err ? err : make(device, &attr, false, out);
 }
 
 static int in_use(const struct hmm *hmm, uint32_t live, uint32_t releasing)
@@ -232,7 +245,8 @@ static uint64_t own_memory(const struct hmm *hmm)
 	return used + (uint64_t)hmm->nr_stripes * hmm->slots_high * sizeof(uint32_t);
 }
 
-int hmm_stats_read(struct hmm *hmm, struct hmm_mirror *mirror, struct hmm_stats *out)
+int hmm_stats_read(struct hmm *hmm, struct hmm_mirror *mirror, struct hmm_stats *out,
+		   size_t size)
 {
 	struct hmm_stats sum = {0};
 
@@ -252,6 +266,6 @@ int hmm_stats_read(struct hmm *hmm, struct hmm_mirror *mirror, struct hmm_stats 
 	sum.events = atomic_load(&hmm->counters[COUNT_EVENTS]);
 	sum.interposed = atomic_load(&hmm->counters[COUNT_INTERPOSED]);
 	sum.perf_records = atomic_load(&hmm->counters[COUNT_PERF]);
-	*out = sum;
+	hmm_struct_give(out, size, &sum, sizeof(sum));
 	return 0;
 }

@@ -14,13 +14,21 @@
 #include "core/core.h"
 #include "util/arena.h"
 
+/* What it had in the first release; what was added later is read where it is there. */
+#define RANGE_SIZE_0 (offsetof(struct hmm_range, seq) + sizeof(uint64_t))
+
 static int check_range(const struct hmm_range *range)
 {
-	const struct hmm_mirror *mirror = range ? range->mirror : NULL;
+	const struct hmm_mirror *mirror;
 	uint64_t page = page_size();
 
-	if (!mirror)
-		return core_error(-EINVAL, "hmm_range: no range, or no mirror in it");
+	if (!range || range->size < RANGE_SIZE_0)
+		return core_error(-EINVAL,
+				  "struct hmm_range: none, or its size is not set: "
+				  "zero it and set size to sizeof(struct hmm_range)");
+	if (!range->mirror)
+		return core_error(-EINVAL, "struct hmm_range: no mirror in it");
+	mirror = range->mirror;
 	if (core_dead(mirror->hmm))
 		return core_error(-ECHILD, "hmm_range: the mirror is the parent's");
 	if (range->end <= range->start || range->start % page || range->end % page)
@@ -226,7 +234,7 @@ int hmm_range_dma_unmap(struct hmm_range *range)
 	if (!range || (range->dma_count && !range->dma))
 		return core_error(-EINVAL, "hmm_range_dma_unmap: nothing is mapped");
 	for (uint32_t i = 0; i < range->dma_count; i++) {
-		int e = hmm_translation_put(range->mirror, &range->dma[i]);
+		int e = hmm_translation_put(&range->dma[i]);
 
 		err = err ? err : e;
 	}

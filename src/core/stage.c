@@ -168,7 +168,7 @@ int stage_get(struct request *r, uint32_t slot, struct hmm_translation *out)
 		if (bounce)
 			bounce_put(mirror, bounce);
 		out->opaque[1] = 0;
-		hmm_translation_put(mirror, out);
+		hmm_translation_put(out);
 		return err;
 	}
 	out->addr = bounce->mapping.addr;
@@ -178,17 +178,18 @@ int stage_get(struct request *r, uint32_t slot, struct hmm_translation *out)
 	return 0;
 }
 
-int stage_put(struct hmm_mirror *mirror, struct hmm_translation *translation)
+int stage_put(struct hmm_translation *translation, size_t moved)
 {
+	struct hmm_mirror *mirror = translation->mirror;
 	struct bounce *bounce = (struct bounce *)(uintptr_t)translation->opaque[1];
 	struct hmm *hmm = mirror->hmm;
 	int err = 0;
 
 	if (!bounce)
 		return 0;
-	if (bounce->access & HMM_WRITE)
+	if (bounce->access & HMM_WRITE && moved)
 		err = hmm->ops->copy_out(hmm->source, bounce->ptr, bounce->mapping.memory,
-					 bounce->len);
+					 moved < bounce->len ? moved : bounce->len);
 	if (err)
 		core_error(
 			err,

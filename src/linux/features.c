@@ -18,7 +18,8 @@
 #include "util/arena.h"
 
 struct list {
-	struct hmm_feature *features;
+	char *features; /* of @size bytes each, as the caller has them */
+	size_t size;
 	unsigned int max, nr;
 };
 
@@ -29,17 +30,17 @@ struct text {
 static void add(struct list *list, const char *group, const char *name,
 		enum hmm_feature_state state, struct text text)
 {
-	struct hmm_feature *f;
+	struct hmm_feature f = {.group = group, .name = name, .state = state};
 
 	if (list->nr++ >= list->max)
 		return;
-	f = &list->features[list->nr - 1];
-	*f = (struct hmm_feature){.group = group, .name = name, .state = state};
-	snprintf(f->detail, sizeof(f->detail), "%s", text.detail);
-	if (state == HMM_FEATURE_ON)
-		return;
-	snprintf(f->reason, sizeof(f->reason), "%s", text.reason);
-	snprintf(f->remedy, sizeof(f->remedy), "%s", text.remedy ? text.remedy : "");
+	snprintf(f.detail, sizeof(f.detail), "%s", text.detail);
+	if (state != HMM_FEATURE_ON) {
+		snprintf(f.reason, sizeof(f.reason), "%s", text.reason);
+		snprintf(f.remedy, sizeof(f.remedy), "%s", text.remedy ? text.remedy : "");
+	}
+	hmm_struct_give(list->features + (list->nr - 1) * list->size, list->size, &f,
+			sizeof(f));
 }
 
 static enum hmm_feature_state there(bool is)
@@ -307,9 +308,10 @@ static void add_modes(struct list *list)
 	    (struct text){.detail = "a bounce buffer, for what cannot be pinned"});
 }
 
-int hmm_features(struct hmm_feature *features, unsigned int max)
+int hmm_features(struct hmm_feature *features, unsigned int max, size_t size)
 {
-	struct list list = {.features = features, .max = features ? max : 0};
+	struct list list = {
+		.features = (char *)features, .size = size, .max = features ? max : 0};
 
 	add_uffd(&list);
 	add_interposition(&list);

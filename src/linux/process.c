@@ -433,17 +433,18 @@ static int register_fork(void)
 
 static int check_attr(const struct hmm_attr *given, struct hmm_attr *out)
 {
+	int err;
+
 	*out = (struct hmm_attr){.size = sizeof(*out)};
-	if (given) {
-		if (given->size != sizeof(*given) || given->flags & ~FLAGS ||
-		    given->max_translations > MAX_TRANSLATIONS)
-			return core_error(-EINVAL,
-					  "struct hmm_attr: size must be %zu, flags of "
-					  "HMM_NO_... and HMM_NEED_WATCH, max_translations "
-					  "at most %u",
-					  sizeof(*given), MAX_TRANSLATIONS);
-		*out = *given;
-	}
+	err = given ? hmm_struct_take(out, sizeof(*out), given, "struct hmm_attr") : 0;
+	if (err)
+		return err;
+	if (out->flags & ~FLAGS || out->max_translations > MAX_TRANSLATIONS)
+		return core_error(-EINVAL,
+				  "struct hmm_attr: flags are of HMM_NO_... and "
+				  "HMM_NEED_WATCH, "
+				  "max_translations at most %u",
+				  MAX_TRANSLATIONS);
 	if (!out->max_translations)
 		out->max_translations = affordable();
 	if (!out->wait_ms)

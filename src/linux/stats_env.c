@@ -43,7 +43,7 @@ void stats_env_closing(struct hmm *hmm)
 {
 	struct hmm_stats stats;
 
-	if (hmm_stats_read(hmm, NULL, &stats))
+	if (hmm_stats_read(hmm, NULL, &stats, sizeof(stats)))
 		return;
 	if (past_pid != getpid())
 		past = (struct hmm_stats){0};
@@ -62,7 +62,7 @@ static bool collect(struct hmm_stats *sum)
 	*sum = used ? past : (struct hmm_stats){0};
 	if (!hmm)
 		return used;
-	if (!hmm_stats_read(hmm, NULL, &stats)) {
+	if (!hmm_stats_read(hmm, NULL, &stats, sizeof(stats))) {
 		used = true;
 		add(sum, &stats);
 	}

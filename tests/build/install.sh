@@ -36,10 +36,10 @@ cat >"$work/app.c" <<'END'
 int main(void)
 {
 	struct hmm_feature features[32];
-	int n = hmm_features(features, 32);
+	int n = hmm_features(features, 32, sizeof(*features));
 
 #ifdef DRIVER
-	n = FEATURES(DRIVER)(features, 32);
+	n = FEATURES(DRIVER)(features, 32, sizeof(*features));
 #endif
 	printf("%s, %d features\n", hmm_version(), n);
 	return n < 1 || strcmp(hmm_version(), VERSION);

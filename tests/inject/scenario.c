@@ -72,7 +72,7 @@ static bool ok(const char *what, int err)
 static bool feature_on(const char *name)
 {
 	struct hmm_feature features[40];
-	int nr = hmm_features(features, 40);
+	int nr = hmm_features(features, 40, sizeof(*features));
 
 	for (int i = 0; i < nr && i < 40; i++)
 		if (!strcmp(features[i].name, name))
@@ -321,6 +321,7 @@ static void use_ranges(void)
 	struct hmm_translation dma[16];
 	uint64_t pfns[16] = {0};
 	struct hmm_range range = {
+		.size = sizeof(struct hmm_range),
 		.mirror = s.mirror,
 		.start = (uint64_t)(uintptr_t)s.memory,
 		.end = (uint64_t)(uintptr_t)s.memory + LEN,
@@ -362,7 +363,8 @@ static void use_fork(void)
 
 	if (pid == 0) {
 		memset(s.memory, 0xee, LEN);
-		_exit(hmm_stats_read(s.hmm, NULL, &stats) == -ECHILD ? 0 : 1);
+		_exit(hmm_stats_read(s.hmm, NULL, &stats, sizeof(stats)) == -ECHILD ? 0
+										    : 1);
 	}
 	if (pid < 0 || waitpid(pid, &status, 0) != pid || status)
 		wrong("the child of a fork", -ECHILD);
@@ -374,11 +376,11 @@ static void use_rest(void)
 	struct hmm_feature features[40];
 	struct hmm_stats stats;
 
-	ok("hmm_features", hmm_features(features, 40));
-	ok("hmm_ref_features", hmm_ref_features(features, 40));
-	ok("hmm_uring_features", hmm_uring_features(features, 40));
+	ok("hmm_features", hmm_features(features, 40, sizeof(*features)));
+	ok("hmm_ref_features", hmm_ref_features(features, 40, sizeof(*features)));
+	ok("hmm_uring_features", hmm_uring_features(features, 40, sizeof(*features)));
 	ok("hmm_invalidate", hmm_invalidate(s.hmm, s.memory, LEN));
-	ok("hmm_stats_read", hmm_stats_read(s.hmm, NULL, &stats));
+	ok("hmm_stats_read", hmm_stats_read(s.hmm, NULL, &stats, sizeof(stats)));
 	ok("hmm_quiesce", hmm_quiesce(s.hmm, 5000));
 }
 

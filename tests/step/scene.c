@@ -126,7 +126,7 @@ static void translate_and_put(const char *at)
 	struct hmm_translation t;
 
 	if (!translate(at, &t))
-		hmm_translation_put(mirror, &t);
+		hmm_translation_put(&t);
 }
 
 /* ---- the operations -------------------------------------------------------------------
@@ -178,7 +178,7 @@ static void operate(unsigned int n)
 	case 2:
 	case 3:
 		if (!held_error)
-			hmm_translation_put(first, &held);
+			hmm_translation_put(&held);
 		held_error = -ENOENT;
 		break;
 	case 4:
@@ -320,22 +320,22 @@ static void ends_well(void)
 
 	if (shared->event == CLOSES) {
 		if (!held_error && mirror)
-			hmm_translation_put(mirror, &held);
+			hmm_translation_put(&held);
 		held_error = -ENOENT;
 		if (hmm_mirror_destroy(mirror) || hmm_mirror_create(device, NULL, &mirror))
 			WRONG("a new mirror: %s", hmm_error());
 	}
-	if (!held_error && hmm_translation_valid(mirror, &held))
+	if (!held_error && hmm_translation_valid(&held))
 		check_word("held", &held);
 	if (!held_error && shared->event != CANCEL)
-		hmm_translation_put(mirror, &held);
+		hmm_translation_put(&held);
 	replace(place, false);
 	if (translate(place, &t))
 		WRONG("translate afterwards: %s", hmm_error());
 	check_word("afterwards", &t);
-	hmm_translation_put(mirror, &t);
+	hmm_translation_put(&t);
 	replace(place, true);
-	if (hmm_translation_valid(mirror, &t))
+	if (hmm_translation_valid(&t))
 		WRONG("a translation outlives its memory");
 	if (shared->event != CANCEL && hmm_device_unregister(device))
 		WRONG("the end of the device: %s", hmm_error());

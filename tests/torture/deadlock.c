@@ -139,7 +139,7 @@ static void translate(struct hmm_mirror *to, const void *at, size_t len)
 		return;
 	}
 	atomic_fetch_add(&translated, 1);
-	err = hmm_translation_put(to, &t);
+	err = hmm_translation_put(&t);
 	if (err)
 		fail("hmm_translation_put", err);
 }
@@ -183,7 +183,7 @@ static void step_map(uint64_t *rng)
 	munmap(p, len); /* with the translation still held */
 	pthread_mutex_unlock(&big);
 	if (!err)
-		hmm_translation_put(mirror, &t);
+		hmm_translation_put(&t);
 }
 
 /* The driver's own memory is mirrored: its release will have to unmap that. */

@@ -54,7 +54,7 @@ int space_in_child(void)
 {
 	struct hmm_stats stats;
 
-	return hmm_stats_read(space, NULL, &stats) == -ECHILD ? 0 : -1;
+	return hmm_stats_read(space, NULL, &stats, sizeof(stats)) == -ECHILD ? 0 : -1;
 }
 
 void space_must(const char *what, int err)

@@ -404,7 +404,7 @@ void fake_stop(struct fake *f)
 {
 	struct hmm_stats stats;
 
-	CHECK(!hmm_stats_read(f->hmm, NULL, &stats));
+	CHECK(!hmm_stats_read(f->hmm, NULL, &stats, sizeof(stats)));
 	CHECK(!stats.translations && !stats.revoking && !stats.pinned);
 	if (f->reading) {
 		pthread_mutex_lock(&f->lock);

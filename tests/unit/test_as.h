@@ -72,7 +72,7 @@ struct plain {
 static inline bool is_on(const char *name)
 {
 	struct hmm_feature features[32];
-	int nr = hmm_features(features, 32);
+	int nr = hmm_features(features, 32, sizeof(*features));
 
 	for (int i = 0; i < nr; i++) {
 		if (strcmp(features[i].name, name))

@@ -239,10 +239,9 @@ static void try_one(struct plain *plain, unsigned int kind, unsigned int change)
 	long ret;
 
 	CHECK(hmm_translate(plain->mirror, p + PAGE, PAGE, HMM_READ | HMM_WRITE, &t) == 0);
-	CHECK(hmm_translation_valid(plain->mirror, &t));
+	CHECK(hmm_translation_valid(&t));
 	ret = changes[change].make(p);
-	if (ret == 0 && hmm_translation_valid(plain->mirror, &t) &&
-	    (changes[change].kinds & 1u << kind)) {
+	if (ret == 0 && hmm_translation_valid(&t) && (changes[change].kinds & 1u << kind)) {
 		fprintf(stderr, "%s of %s memory%s: not noticed\n", changes[change].name,
 			kinds[kind].name, raw ? ", raw" : "");
 		exit(1);
@@ -252,7 +251,7 @@ static void try_one(struct plain *plain, unsigned int kind, unsigned int change)
 			kinds[kind].name);
 		exit(1);
 	}
-	hmm_translation_put(plain->mirror, &t);
+	hmm_translation_put(&t);
 	munmap(p, LEN);
 }
 
@@ -297,7 +296,7 @@ int main(int argc, char **argv)
 			try_one(&plain, k, c);
 			tried++;
 		}
-	CHECK(hmm_stats_read(plain.hmm, NULL, &stats) == 0);
+	CHECK(hmm_stats_read(plain.hmm, NULL, &stats, sizeof(stats)) == 0);
 	printf("%u changes: %llu events, %llu interposed, %llu records\n", tried,
 	       (unsigned long long)stats.events, (unsigned long long)stats.interposed,
 	       (unsigned long long)stats.perf_records);

@@ -95,7 +95,7 @@ static void use(struct plain *plain, enum hmm_mode mode)
 	CHECK(hmm_translate(mirror, p, 8, HMM_READ | HMM_WRITE, &t) == 0);
 	CHECK(t.mode == mode);
 	strcpy((char *)(uintptr_t)t.addr, "after");
-	CHECK(hmm_translation_put(mirror, &t) == 0);
+	CHECK(hmm_translation_put(&t) == 0);
 	CHECK(strcmp(p, "after") == 0);
 	CHECK(munmap(p, PAGE) == 0);
 	CHECK(hmm_device_unregister(device) == 0);
@@ -106,7 +106,8 @@ static void snapshot(struct plain *plain)
 	char *p = mmap(NULL, PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1,
 		       0);
 	uint64_t pfns[1];
-	struct hmm_range range = {.mirror = plain->mirror,
+	struct hmm_range range = {.size = sizeof(struct hmm_range),
+				  .mirror = plain->mirror,
 				  .start = (uintptr_t)p,
 				  .end = (uintptr_t)p + PAGE,
 				  .pfns = pfns};
@@ -176,10 +177,10 @@ static void giant_granule(void)
 		CHECK(hmm_device_register(hmm, &direct, NULL, &device) == 0);
 		CHECK(hmm_mirror_create(device, &attr, &mirror) == 0);
 		CHECK(hmm_translate(mirror, p + 5 * PAGE, 8, HMM_READ, &t) == 0);
-		CHECK(hmm_translation_valid(mirror, &t));
+		CHECK(hmm_translation_valid(&t));
 		CHECK(mprotect(p + 5 * PAGE, PAGE, PROT_READ | PROT_WRITE) == 0);
-		CHECK(!hmm_translation_valid(mirror, &t));
-		CHECK(hmm_translation_put(mirror, &t) == 0);
+		CHECK(!hmm_translation_valid(&t));
+		CHECK(hmm_translation_put(&t) == 0);
 		CHECK(hmm_device_unregister(device) == 0);
 	}
 	hmm_close(hmm);

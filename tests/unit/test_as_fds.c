@@ -104,8 +104,8 @@ static void changes(char *p, long (*change)(char *p))
 	}
 	moment();
 	CHECK(change(p) == 0);
-	CHECK(!hmm_translation_valid(plain.mirror, &t) || t.mode == HMM_MODE_DIRECT);
-	hmm_translation_put(plain.mirror, &t);
+	CHECK(!hmm_translation_valid(&t) || t.mode == HMM_MODE_DIRECT);
+	hmm_translation_put(&t);
 }
 
 static long unmap_raw(char *p)
@@ -136,7 +136,8 @@ static long map_over(char *p)
 static void look(char *p)
 {
 	uint64_t pfns[2];
-	struct hmm_range range = {.mirror = plain.mirror,
+	struct hmm_range range = {.size = sizeof(struct hmm_range),
+				  .mirror = plain.mirror,
 				  .start = (uintptr_t)p,
 				  .end = (uintptr_t)p + 2 * PAGE,
 				  .pfns = pfns};

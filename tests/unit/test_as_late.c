@@ -40,7 +40,7 @@ static void *find(const char *name)
 static enum hmm_feature_state interposition(void)
 {
 	struct hmm_feature features[32];
-	int nr = CALL(hmm_features)(features, 32);
+	int nr = CALL(hmm_features)(features, 32, sizeof(*features));
 
 	for (int i = 0; i < nr; i++) {
 		if (strcmp(features[i].name, "interposition"))
@@ -57,7 +57,7 @@ static enum hmm_feature_state interposition(void)
 static void skip_unwatched(void)
 {
 	struct hmm_feature features[32];
-	int nr = CALL(hmm_features)(features, 32);
+	int nr = CALL(hmm_features)(features, 32, sizeof(*features));
 
 	for (int i = 0; i < nr && i < 32; i++) {
 		if (strcmp(features[i].name, "userfaultfd") ||
@@ -80,14 +80,14 @@ static void use(struct hmm_mirror *mirror)
 	memset(block, 1, LEN);
 	MUST(CALL(hmm_translate)(mirror, p, PAGE, HMM_READ, &t) == 0);
 	munmap(p, LEN);
-	MUST(!CALL(hmm_translation_valid)(mirror, &t));
-	CALL(hmm_translation_put)(mirror, &t);
+	MUST(!CALL(hmm_translation_valid)(&t));
+	CALL(hmm_translation_put)(&t);
 	if (SANITIZED)
 		return;
 	MUST(CALL(hmm_translate)(mirror, block, PAGE, HMM_READ, &t) == 0);
 	free(block);
-	MUST(!CALL(hmm_translation_valid)(mirror, &t));
-	CALL(hmm_translation_put)(mirror, &t);
+	MUST(!CALL(hmm_translation_valid)(&t));
+	CALL(hmm_translation_put)(&t);
 }
 
 int main(int argc, char **argv)
@@ -111,7 +111,7 @@ int main(int argc, char **argv)
 	MUST(CALL(hmm_device_register)(hmm, &plain_driver, NULL, &device) == 0);
 	MUST(CALL(hmm_mirror_create)(device, &attr, &mirror) == 0);
 	use(mirror);
-	MUST(CALL(hmm_stats_read)(hmm, NULL, &stats) == 0);
+	MUST(CALL(hmm_stats_read)(hmm, NULL, &stats, sizeof(stats)) == 0);
 	printf("%llu events, %llu interposed\n", (unsigned long long)stats.events,
 	       (unsigned long long)stats.interposed);
 	MUST(late ? stats.events >= (SANITIZED ? 1 : 2) && !stats.interposed

@@ -84,7 +84,7 @@ static void leaves_nothing(void)
 
 		plain_open(&plain, 0);
 		t = translate(&plain, p);
-		hmm_translation_put(plain.mirror, &t);
+		hmm_translation_put(&t);
 		plain_close(&plain);
 	}
 	CHECK(entries("/proc/self/fd") == fds);
@@ -132,20 +132,20 @@ static void child_of_fork(struct plain *parent, char *p)
 
 	CHECK(hmm_translate(parent->mirror, p, PAGE, HMM_READ, &t) == -ECHILD);
 	CHECK(hmm_invalidate(parent->hmm, p, PAGE) == -ECHILD);
-	CHECK(hmm_stats_read(parent->hmm, NULL, &stats) == -ECHILD);
+	CHECK(hmm_stats_read(parent->hmm, NULL, &stats, sizeof(stats)) == -ECHILD);
 	hmm_close(parent->hmm);
 	CHECK(mprotect(p, PAGE, PROT_READ) == 0 && munmap(p, PAGE) == 0);
 	p += PAGE;
 	plain_open(&own, 0);
 	t = translate(&own, p);
 	CHECK(syscall(SYS_munmap, p, PAGE) == 0);
-	CHECK(!hmm_translation_valid(own.mirror, &t));
-	hmm_translation_put(own.mirror, &t);
+	CHECK(!hmm_translation_valid(&t));
+	hmm_translation_put(&t);
 	p += PAGE;
 	t = translate(&own, p);
 	CHECK(munmap(p, PAGE) == 0);
-	CHECK(!hmm_translation_valid(own.mirror, &t));
-	hmm_translation_put(own.mirror, &t);
+	CHECK(!hmm_translation_valid(&t));
+	hmm_translation_put(&t);
 	plain_close(&own);
 	_exit(0);
 }
@@ -169,10 +169,10 @@ static void forks(void)
 		child_of_fork(&plain, p);
 	}
 	wait_for(child);
-	CHECK(hmm_translation_valid(plain.mirror, &t));
+	CHECK(hmm_translation_valid(&t));
 	CHECK(syscall(SYS_munmap, p, LEN) == 0);
-	CHECK(!hmm_translation_valid(plain.mirror, &t));
-	hmm_translation_put(plain.mirror, &t);
+	CHECK(!hmm_translation_valid(&t));
+	hmm_translation_put(&t);
 	plain_close(&plain);
 }
 
@@ -197,7 +197,7 @@ static void bare_clone(void)
 	}
 	usleep(20000);
 	CHECK(waitpid(child, NULL, WNOHANG) == 0);
-	hmm_translation_put(plain.mirror, &t);
+	hmm_translation_put(&t);
 	plain_close(&plain);
 	CHECK(syscall(SYS_munmap, p, LEN) == 0);
 	kill(child, SIGKILL);
@@ -251,7 +251,7 @@ static void closes_while_others_work(void)
 		plain_open(&plain, i & 1 ? HMM_NO_PERF : 0);
 		for (int j = 0; j < 20; j++) {
 			t = translate(&plain, p + j * PAGE);
-			hmm_translation_put(plain.mirror, &t);
+			hmm_translation_put(&t);
 		}
 		plain_close(&plain);
 		munmap(p, LEN);
@@ -290,13 +290,13 @@ static void signals(void)
 		if (!p)
 			p = make();
 		if (hmm_translate(plain.mirror, p, PAGE, HMM_READ, &t) == 0)
-			hmm_translation_put(plain.mirror, &t);
+			hmm_translation_put(&t);
 		victim = p;
 		q = make();
 		other = translate(&plain, q);
 		munmap(q, LEN);
-		CHECK(!hmm_translation_valid(plain.mirror, &other));
-		hmm_translation_put(plain.mirror, &other);
+		CHECK(!hmm_translation_valid(&other));
+		hmm_translation_put(&other);
 	}
 	timer = (struct itimerval){.it_value.tv_usec = 0};
 	setitimer(ITIMER_PROF, &timer, NULL);
@@ -362,8 +362,8 @@ static void touched_while_unmapped(void)
 		victim = p;
 		CHECK(munmap(p, LEN) == 0);
 		victim = NULL;
-		CHECK(!hmm_translation_valid(plain.mirror, &t));
-		hmm_translation_put(plain.mirror, &t);
+		CHECK(!hmm_translation_valid(&t));
+		hmm_translation_put(&t);
 	}
 	timer = (struct itimerval){.it_value.tv_usec = 0};
 	setitimer(ITIMER_PROF, &timer, NULL);

@@ -56,7 +56,7 @@ static uint64_t stamp_of(const char *p)
 
 	CHECK(hmm_translate(mirror, p, 8, HMM_READ, &t) == 0);
 	stamp = t.addr / STAMP;
-	CHECK(hmm_translation_put(mirror, &t) == 0);
+	CHECK(hmm_translation_put(&t) == 0);
 	return stamp;
 }
 

@@ -43,17 +43,17 @@ static void seen(struct plain *plain, const char *who, bool here)
 		CHECK(p != MAP_FAILED);
 		p[0] = 1;
 		CHECK(hmm_translate(plain->mirror, p, 1, HMM_WRITE, &t) == 0);
-		CHECK(hmm_translation_valid(plain->mirror, &t));
+		CHECK(hmm_translation_valid(&t));
 		if (here)
 			protect(p);
 		else
 			for (work = p; work;)
 				usleep(10);
-		if (hmm_translation_valid(plain->mirror, &t)) {
+		if (hmm_translation_valid(&t)) {
 			fprintf(stderr, "%s: not seen\n", who);
 			exit(1);
 		}
-		hmm_translation_put(plain->mirror, &t);
+		hmm_translation_put(&t);
 		CHECK(hmm_translate(plain->mirror, p, 1, HMM_WRITE, &t) < 0);
 		munmap(p, PAGE);
 	}
@@ -75,8 +75,8 @@ static void flood(struct plain *plain)
 	protect(other);
 	for (int i = 0; i < 20000; i++)
 		syscall(SYS_mprotect, p, PAGE, i & 1 ? PROT_READ : PROT_NONE);
-	CHECK(!hmm_translation_valid(plain->mirror, &t));
-	hmm_translation_put(plain->mirror, &t);
+	CHECK(!hmm_translation_valid(&t));
+	hmm_translation_put(&t);
 	munmap(p, 3 * PAGE);
 	printf("after a flood: seen\n");
 }

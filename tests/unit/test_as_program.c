@@ -36,7 +36,7 @@ static void use(char *p)
 	struct hmm_translation t;
 
 	CHECK(hmm_translate(plain.mirror, p, 8, HMM_READ, &t) == 0);
-	CHECK(hmm_translation_put(plain.mirror, &t) == 0);
+	CHECK(hmm_translation_put(&t) == 0);
 }
 
 /* By read(2): stdio would map a buffer. */

@@ -35,7 +35,7 @@ static char *watched(unsigned long pages)
 	CHECK(p != MAP_FAILED);
 	memset(p, 1, pages * PAGE);
 	CHECK(!hmm_translate(plain.mirror, p, pages * PAGE, HMM_READ, &t));
-	hmm_translation_put(plain.mirror, &t);
+	hmm_translation_put(&t);
 	return p;
 }
 
@@ -52,7 +52,7 @@ static void there(const char *p)
 
 	CHECK(!hmm_translate(plain.mirror, p, PAGE, HMM_READ | HMM_WRITE, &t));
 	CHECK(t.addr == (uintptr_t)p);
-	hmm_translation_put(plain.mirror, &t);
+	hmm_translation_put(&t);
 }
 
 static void *unmap(void *p)

@@ -75,7 +75,7 @@ static void work(struct hmm_mirror *mirror, int i)
 	struct hmm_translation t;
 
 	if (hmm_translate(mirror, p, 8, HMM_READ, &t) == 0)
-		hmm_translation_put(mirror, &t);
+		hmm_translation_put(&t);
 	hmm_invalidate(plain.hmm, p, 8);
 }
 
@@ -199,7 +199,7 @@ static void cancelled(void)
 	pthread_join(waiter, NULL);
 	munmap(make(PAGE), PAGE);
 	CHECK(hmm_invalidate(plain.hmm, memory, PAGE) == 0); /* hangs if the lock is lost */
-	hmm_translation_put(plain.mirror, &t);
+	hmm_translation_put(&t);
 }
 
 /* Whoever waits for others holds nothing, so a handler may run there at once. */
@@ -217,7 +217,7 @@ static void stopped_while_waiting(void)
 	limit.tv_sec += 1; /* it waits for 2 */
 	CHECK(sem_timedwait(&stopped, &limit) == 0);
 	sem_post(&go);
-	hmm_translation_put(plain.mirror, &t);
+	hmm_translation_put(&t);
 	pthread_join(waiter, NULL);
 }
 
@@ -267,7 +267,7 @@ static void jumps_out(void)
 
 		armed = 0;
 		CHECK(hmm_translate(plain.mirror, p, 8, HMM_READ, &t) == 0);
-		hmm_translation_put(plain.mirror, &t);
+		hmm_translation_put(&t);
 		if (!sigsetjmp(out, 1)) {
 			armed = 1;
 			change_for_ever(p, i % 3);
@@ -277,7 +277,7 @@ static void jumps_out(void)
 	every(0);
 	for (int i = 0; i < PAGES; i++) {
 		CHECK(hmm_translate(plain.mirror, memory + i * PAGE, 8, HMM_READ, &t) == 0);
-		hmm_translation_put(plain.mirror, &t);
+		hmm_translation_put(&t);
 	}
 	signal(SIGALRM, too_long);
 }
@@ -308,8 +308,8 @@ static void changes(void)
 		for (int j = 0; guarded; j++)
 			work(plain.mirror, j);
 		every(0);
-		CHECK(!hmm_translation_valid(plain.mirror, &t));
-		hmm_translation_put(plain.mirror, &t);
+		CHECK(!hmm_translation_valid(&t));
+		hmm_translation_put(&t);
 		munmap(p, PAGE);
 	}
 	signal(SIGALRM, too_long);

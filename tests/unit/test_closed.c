@@ -35,7 +35,7 @@ static enum hmm_mode mode(unsigned int page, unsigned int n)
 	struct hmm_translation t;
 
 	CHECK(!hmm_translate(mirror, fake_ptr(page), n * FAKE_PAGE, HMM_READ, &t));
-	CHECK(!hmm_translation_put(mirror, &t));
+	CHECK(!hmm_translation_put(&t));
 	return t.mode;
 }
 
@@ -191,7 +191,8 @@ static void nothing_but_pins(void)
 	CHECK(*hmm_error() && dev.maps == 0);
 	fake.proof_off = false;
 	CHECK(mode(0, 8) == HMM_MODE_PIN);
-	CHECK(!hmm_stats_read(fake.hmm, mirror, &stats) && stats.closed_fills == 0);
+	CHECK(!hmm_stats_read(fake.hmm, mirror, &stats, sizeof(stats)) &&
+	      stats.closed_fills == 0);
 	down();
 }
 
@@ -202,7 +203,8 @@ static void stage_while_closed(void)
 	up(pin_or_stage);
 	fake_tell(&fake, CHANGE_REMOVING, 0, 8);
 	CHECK(mode(0, 8) == HMM_MODE_STAGE);
-	CHECK(!hmm_stats_read(fake.hmm, mirror, &stats) && stats.closed_fills == 1);
+	CHECK(!hmm_stats_read(fake.hmm, mirror, &stats, sizeof(stats)) &&
+	      stats.closed_fills == 1);
 	down();
 }
 

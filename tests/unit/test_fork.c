@@ -31,8 +31,8 @@ static void up(void)
 
 static void down(void)
 {
-	CHECK(hmm_translation_valid(mirror, &held)); /* as before */
-	CHECK(!hmm_translation_put(mirror, &held));
+	CHECK(hmm_translation_valid(&held)); /* as before */
+	CHECK(!hmm_translation_put(&held));
 	CHECK(!hmm_mirror_destroy(mirror));
 	fake_device_close(&dev);
 	fake_stop(&fake);
@@ -41,6 +41,7 @@ static void down(void)
 static void dead_calls(void)
 {
 	struct hmm_range range = {
+		.size = sizeof(struct hmm_range),
 		.mirror = mirror,
 		.start = fake_addr(0),
 		.end = fake_addr(1),
@@ -53,12 +54,12 @@ static void dead_calls(void)
 	CHECK(core_dead(fake.hmm));
 	CHECK(hmm_translate(mirror, fake_ptr(0), 1, HMM_READ, &t) == -ECHILD);
 	CHECK(hmm_translate(mirror, fake_ptr(4), 1, HMM_READ, &t) == -ECHILD);
-	CHECK(!hmm_translation_valid(mirror, &held));
-	CHECK(!hmm_translation_put(mirror, &held));
+	CHECK(!hmm_translation_valid(&held));
+	CHECK(!hmm_translation_put(&held));
 	CHECK(hmm_range_begin(&range) == -ECHILD && hmm_range_retry(&range));
 	CHECK(hmm_range_wait(&range, 1000) == -ECHILD);
 	CHECK(hmm_invalidate(fake.hmm, fake_ptr(0), 1) == -ECHILD);
-	CHECK(hmm_stats_read(fake.hmm, NULL, &stats) == -ECHILD);
+	CHECK(hmm_stats_read(fake.hmm, NULL, &stats, sizeof(stats)) == -ECHILD);
 	CHECK(hmm_quiesce(fake.hmm, 1000) == -ECHILD);
 	CHECK(hmm_device_register(fake.hmm, &dev.driver, NULL, &device) == -ECHILD);
 	CHECK(hmm_mirror_create(dev.device, NULL, &other) == -ECHILD);
@@ -88,7 +89,7 @@ static void new_life(void)
 	other = fake_mirror(&device, NULL);
 	fake_map(&again, 0, 1, HMM_READ, true);
 	CHECK(!hmm_translate(other, fake_ptr(0), 1, HMM_READ, &t));
-	CHECK(!hmm_translation_put(other, &t));
+	CHECK(!hmm_translation_put(&t));
 	fake_device_close(&device);
 	fake_stop(&again);
 }

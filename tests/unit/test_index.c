@@ -102,7 +102,7 @@ static void look(struct hmm_mirror *mirror, uint64_t *seed)
 
 		CHECK(s->start <= start && slot_end(fake.hmm, n) >= end);
 		CHECK(t.addr == s->addr + (start - s->start));
-		CHECK(!hmm_translation_put(mirror, &t));
+		CHECK(!hmm_translation_put(&t));
 	}
 }
 

@@ -28,7 +28,7 @@ static struct hmm_stats stats(void)
 {
 	struct hmm_stats s;
 
-	CHECK(!hmm_stats_read(fake.hmm, mirror, &s));
+	CHECK(!hmm_stats_read(fake.hmm, mirror, &s, sizeof(s)));
 	return s;
 }
 
@@ -37,7 +37,7 @@ static void touch(unsigned int page, unsigned int n)
 	struct hmm_translation t;
 
 	CHECK(!hmm_translate(mirror, fake_ptr(page), n * FAKE_PAGE, HMM_READ, &t));
-	CHECK(!hmm_translation_put(mirror, &t));
+	CHECK(!hmm_translation_put(&t));
 }
 
 static bool there(unsigned int page)
@@ -116,8 +116,8 @@ static void held_stays(void)
 	CHECK(err == -ENOMEM || err == -ENOSPC || err == -EOPNOTSUPP);
 	CHECK(strstr(hmm_error(), "limit"));
 	for (unsigned int i = 0; i < 8; i++) {
-		CHECK(hmm_translation_valid(mirror, &held[i]));
-		CHECK(!hmm_translation_put(mirror, &held[i]));
+		CHECK(hmm_translation_valid(&held[i]));
+		CHECK(!hmm_translation_put(&held[i]));
 	}
 	touch(20, 1);
 	down();
@@ -131,7 +131,7 @@ static void another_mode_before_an_error(void)
 	up(pin_first, 0, &attr);
 	CHECK(!hmm_translate(mirror, fake_ptr(0), 8 * FAKE_PAGE, HMM_READ, &t));
 	CHECK(t.mode == HMM_MODE_DIRECT); /* more than the limit as a whole */
-	CHECK(!hmm_translation_put(mirror, &t));
+	CHECK(!hmm_translation_put(&t));
 	down();
 }
 
@@ -157,7 +157,7 @@ static void device_full_of_held(void)
 	CHECK(hmm_translate(mirror, fake_ptr(9), 1, HMM_READ, &t) == -ENOSPC);
 	CHECK(strstr(hmm_error(), "the fake table is full"));
 	for (unsigned int i = 0; i < 5; i++)
-		CHECK(!hmm_translation_put(mirror, &held[i]));
+		CHECK(!hmm_translation_put(&held[i]));
 	touch(9, 1);
 	down();
 }
@@ -173,7 +173,7 @@ static void no_slot_left(void)
 	CHECK(hmm_translate(mirror, fake_ptr(20), 1, HMM_READ, &t) == -ENOSPC);
 	CHECK(strstr(hmm_error(), "max_translations"));
 	for (unsigned int i = 0; i < 10; i++)
-		CHECK(!hmm_translation_put(mirror, &held[i]));
+		CHECK(!hmm_translation_put(&held[i]));
 	touch(20, 1);
 	down();
 }
@@ -189,12 +189,12 @@ static void late_driver(void)
 	fake_map(&fake, 0, 16, HMM_READ | HMM_WRITE, true);
 	CHECK(!hmm_translate(mirror, fake_ptr(0), 1, HMM_READ, &t) &&
 	      t.mode == HMM_MODE_PIN); /* there is no limit to keep */
-	CHECK(!hmm_translation_put(mirror, &t));
+	CHECK(!hmm_translation_put(&t));
 	CHECK(!hmm_mirror_destroy(mirror));
 	mirror = fake_mirror(&dev, &attr);
 	CHECK(!hmm_translate(mirror, fake_ptr(0), 1, HMM_READ, &t) &&
 	      t.mode == HMM_MODE_DIRECT);
-	CHECK(!hmm_translation_put(mirror, &t));
+	CHECK(!hmm_translation_put(&t));
 	down();
 }
 

@@ -29,7 +29,7 @@ static int touch(uint64_t at, size_t len)
 	int err = hmm_translate(mirror, (void *)(uintptr_t)at, len, HMM_READ, &t);
 
 	if (!err)
-		CHECK(!hmm_translation_put(mirror, &t));
+		CHECK(!hmm_translation_put(&t));
 	return err;
 }
 
@@ -127,11 +127,98 @@ static void late_calls_are_told(void)
 	down();
 }
 
+/* A device comes with a mirror; one of other attributes takes its place. */
+static void default_mirror(void)
+{
+	struct hmm_mirror_attr attr = {.size = sizeof(attr), .max_translations = 1};
+	struct hmm_mirror *first;
+	struct hmm_translation t;
+
+	fake_start(&fake, 0, 200);
+	fake_device_open(&fake, &dev, only_pin);
+	fake_map(&fake, 0, FAKE_PAGES, HMM_READ | HMM_WRITE, true);
+	first = hmm_device_mirror(dev.device);
+	CHECK(first);
+	CHECK(!hmm_translate(first, fake_ptr(0), 1, HMM_READ, &t) && t.mirror == first);
+	CHECK(hmm_mirror_create(dev.device, &attr, &mirror) == -EBUSY);
+	CHECK(!hmm_translation_put(&t) && !t.mirror);
+	CHECK(!hmm_mirror_create(dev.device, &attr, &mirror));
+	CHECK(hmm_device_mirror(dev.device) == mirror);
+	CHECK(hmm_mirror_create(dev.device, &attr, &first) == -EBUSY);
+	down();
+}
+
+/* Put twice, or never had. */
+static void put_what_is_not_held(void)
+{
+	struct hmm_translation t, none = {0};
+
+	up(only_pin, NULL);
+	CHECK(!hmm_translate(mirror, fake_ptr(0), 1, HMM_READ, &t));
+	CHECK(hmm_translation_valid(&t));
+	CHECK(!hmm_translation_put(&t));
+	CHECK(hmm_translation_put(&t) == -EINVAL && !hmm_translation_valid(&t));
+	CHECK(hmm_translation_put(&none) == -EINVAL && !hmm_translation_valid(&none));
+	CHECK(hmm_translation_put(NULL) == -EINVAL && !hmm_translation_valid(NULL));
+	down();
+}
+
+/* An older program knows less of a structure, a newer one more. */
+static void structures_grow(void)
+{
+	struct {
+		struct hmm_mirror_attr attr;
+		uint64_t more;
+	} newer = {.attr = {.size = sizeof(newer), .granule = FAKE_PAGE * 3}};
+	struct {
+		struct hmm_stats stats;
+		uint64_t more;
+	} big = {.more = 5};
+	struct hmm_stats stats = {.misses = 7};
+
+	up(only_pin, NULL);
+	CHECK(!hmm_mirror_destroy(mirror));
+	/* Ends before the granule, which then is not read. */
+	newer.attr.size = offsetof(struct hmm_mirror_attr, granule);
+	CHECK(!hmm_mirror_create(dev.device, &newer.attr, &mirror));
+	CHECK(!hmm_mirror_destroy(mirror));
+	newer.attr.size = sizeof(newer);
+	newer.attr.granule = 0;
+	CHECK(!hmm_mirror_create(dev.device, &newer.attr, &mirror));
+	CHECK(!hmm_mirror_destroy(mirror));
+	newer.more = 1;
+	CHECK(hmm_mirror_create(dev.device, &newer.attr, &mirror) == -E2BIG);
+	CHECK(strstr(hmm_error(), "newer"));
+	newer.attr.size = 1u << 20;
+	CHECK(hmm_mirror_create(dev.device, &newer.attr, &mirror) == -EINVAL);
+	newer.attr.size = 0;
+	CHECK(hmm_mirror_create(dev.device, &newer.attr, &mirror) == -EINVAL);
+
+	CHECK(!hmm_stats_read(fake.hmm, NULL, &big.stats, sizeof(big)) && !big.more);
+	CHECK(!hmm_stats_read(fake.hmm, NULL, &stats, offsetof(struct hmm_stats, misses)));
+	CHECK(stats.misses == 7);
+	down();
+}
+
+/* The version of the headers is the library's. */
+static void version(void)
+{
+	char text[32];
+
+	snprintf(text, sizeof(text), "%d.%d.%d", HMM_VERSION_MAJOR, HMM_VERSION_MINOR,
+		 HMM_VERSION_PATCH);
+	CHECK(!strcmp(text, hmm_version()));
+}
+
 int main(void)
 {
 	RUN(interval_within_a_page);
 	RUN(pins_for_writing_are_marked);
 	RUN(end_waits_for_a_map);
 	RUN(late_calls_are_told);
+	RUN(default_mirror);
+	RUN(put_what_is_not_held);
+	RUN(structures_grow);
+	RUN(version);
 	return 0;
 }

@@ -65,7 +65,7 @@ static void look(struct hmm_translation *t, unsigned int page, unsigned int n,
 	/* Valid: nothing changed, up to this very moment. */
 	for (unsigned int i = 0; i < n; i++)
 		((uint64_t *)floor)[i] = fake_floor(&fake, page + i);
-	if (t->mode == HMM_MODE_PIN && hmm_translation_valid(mirror, t))
+	if (t->mode == HMM_MODE_PIN && hmm_translation_valid(t))
 		for (unsigned int i = 0; i < n; i++)
 			if (fake_device_frame(&dev, t, fake_ptr(page + i)) < floor[i])
 				stale++;
@@ -91,7 +91,7 @@ static void *mapper(void *arg)
 		if (err)
 			continue;
 		look(&t, page, n, floor);
-		CHECK(!hmm_translation_put(mirror, &t));
+		CHECK(!hmm_translation_put(&t));
 	}
 	return NULL;
 }
@@ -201,7 +201,7 @@ static void *hitter(void *arg)
 
 	while (!over) {
 		if (!hmm_translate(mirror, fake_ptr(0), 1, HMM_READ, &t))
-			CHECK(!hmm_translation_put(mirror, &t));
+			CHECK(!hmm_translation_put(&t));
 		asked++;
 	}
 	return NULL;
@@ -225,7 +225,7 @@ static void hits_against_revocation(void)
 	for (int i = 0; i < 2; i++)
 		pthread_join(threads[i], NULL);
 	CHECK(!hmm_quiesce(fake.hmm, 5000));
-	CHECK(!hmm_stats_read(fake.hmm, mirror, &stats));
+	CHECK(!hmm_stats_read(fake.hmm, mirror, &stats, sizeof(stats)));
 	fprintf(stderr, "  %lu asked, %lu misses\n", asked, stats.misses);
 	CHECK(stats.revoking == 0 && stats.translations <= 2); /* one a hitter at most */
 	down();
@@ -247,7 +247,7 @@ static void *one_of_many(void *arg)
 		struct hmm_translation t;
 
 		CHECK(!hmm_translate(mirror, fake_ptr(i % 8), 1, HMM_READ, &t));
-		CHECK(!hmm_translation_put(mirror, &t));
+		CHECK(!hmm_translation_put(&t));
 	}
 	CHECK(!hmm_translate(mirror, fake_ptr(me % 8), 1, HMM_READ, &passed_on[me]));
 	fake_operation_begin(&dev, &passed_on[me]);
@@ -256,7 +256,7 @@ static void *one_of_many(void *arg)
 	struct hmm_translation *other = &passed_on[(me + 1) % CROWD];
 
 	fake_operation_end(&dev, other);
-	CHECK(!hmm_translation_put(mirror, other));
+	CHECK(!hmm_translation_put(other));
 	return NULL;
 }
 
@@ -283,7 +283,7 @@ static void *comer(void *arg)
 	struct hmm_translation t;
 
 	CHECK(!hmm_translate(mirror, fake_ptr(1), 1, HMM_READ, &t));
-	CHECK(!hmm_translation_put(mirror, &t));
+	CHECK(!hmm_translation_put(&t));
 	return NULL;
 }
 

@@ -159,7 +159,7 @@ static void put(void)
 
 	if (!held[h].of)
 		return;
-	CHECK(!hmm_translation_put(mirror, &held[h].t));
+	CHECK(!hmm_translation_put(&held[h].t));
 	held[h].of->holders--;
 	held[h].of = NULL;
 }
@@ -200,8 +200,7 @@ static void compare_holders(void)
 {
 	for (unsigned int h = 0; h < HELD; h++)
 		if (held[h].of)
-			CHECK(hmm_translation_valid(mirror, &held[h].t) ==
-			      held[h].of->alive);
+			CHECK(hmm_translation_valid(&held[h].t) == held[h].of->alive);
 }
 
 static void compare_table(void)
@@ -228,7 +227,7 @@ static void compare_stats(void)
 	CHECK(hmm_quiesce(fake.hmm, dying ? 0 : 5000) == (dying ? -ETIMEDOUT : 0));
 	/* The worker may be at it just now. */
 	for (int i = 0; i < 5000; i++) {
-		CHECK(!hmm_stats_read(fake.hmm, mirror, &stats));
+		CHECK(!hmm_stats_read(fake.hmm, mirror, &stats, sizeof(stats)));
 		if (stats.revoking == dying)
 			break;
 		nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL);
@@ -277,7 +276,7 @@ static void run(const int *modes)
 	}
 	for (unsigned int h = 0; h < HELD; h++)
 		if (held[h].of)
-			CHECK(!hmm_translation_put(mirror, &held[h].t));
+			CHECK(!hmm_translation_put(&held[h].t));
 	memset(held, 0, sizeof(held));
 	CHECK(!hmm_mirror_destroy(mirror));
 	fake_device_close(&dev);

@@ -25,6 +25,7 @@ static void up(void)
 	fake_map(&fake, 8, 4, HMM_READ, true);
 	memset(pfns, 0, sizeof(pfns));
 	range = (struct hmm_range){
+		.size = sizeof(struct hmm_range),
 		.mirror = mirror,
 		.start = fake_addr(0),
 		.end = fake_addr(PAGES),
@@ -226,7 +227,7 @@ static void dma_map_and_unmap(void)
 	CHECK(range.dma_count == 2); /* one a mapping */
 	CHECK(dma_len[0] + dma_len[1] == range.end - range.start);
 	for (uint32_t i = 0; i < range.dma_count; i++)
-		CHECK(hmm_translation_valid(mirror, &dma[i]));
+		CHECK(hmm_translation_valid(&dma[i]));
 	CHECK(!hmm_range_retry(&range));
 	CHECK(!hmm_range_dma_unmap(&range) && range.dma_count == 0);
 	CHECK(hmm_range_dma_map(&range, HMM_WRITE) == -EACCES && range.dma_count == 0);
@@ -239,13 +240,17 @@ static void dma_map_and_unmap(void)
 	fake_tell(&fake, CHANGE_GONE, 0, 1);
 	CHECK(hmm_range_dma_map(&range, HMM_READ) == -EBUSY && range.dma_count == 0);
 	CHECK(!hmm_quiesce(fake.hmm, 1000)); /* so nothing is held */
-	CHECK(!hmm_stats_read(fake.hmm, mirror, &stats) && stats.revoking == 0);
+	CHECK(!hmm_stats_read(fake.hmm, mirror, &stats, sizeof(stats)) &&
+	      stats.revoking == 0);
 	down();
 }
 
 static void begin_is(uint64_t start, uint64_t end, int err)
 {
-	struct hmm_range r = {.mirror = mirror, .start = start, .end = end};
+	struct hmm_range r = {.size = sizeof(struct hmm_range),
+			      .mirror = mirror,
+			      .start = start,
+			      .end = end};
 
 	CHECK(hmm_range_begin(&r) == err && *hmm_error());
 	CHECK(hmm_range_wait(&r, 0) == err);

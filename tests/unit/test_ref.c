@@ -49,7 +49,7 @@ static struct hmm_ref_stats stats(void)
 {
 	struct hmm_ref_stats s;
 
-	hmm_ref_stats(ref, &s);
+	hmm_ref_stats(ref, &s, sizeof(s));
 	return s;
 }
 
@@ -185,7 +185,7 @@ static void staged(void)
 
 	up((struct hmm_ref_attr){.modes = STAGE});
 	programs();
-	CHECK(!hmm_stats_read(hmm, mirror, &s) && s.by_mode[HMM_MODE_STAGE]);
+	CHECK(!hmm_stats_read(hmm, mirror, &s, sizeof(s)) && s.by_mode[HMM_MODE_STAGE]);
 	CHECK(!s.by_mode[HMM_MODE_DIRECT]);
 	down();
 }
@@ -249,7 +249,7 @@ static void atomics(void)
 static bool remembers(void)
 {
 	struct hmm_feature features[32];
-	int nr = hmm_features(features, 32);
+	int nr = hmm_features(features, 32, sizeof(*features));
 
 	for (int i = 0; i < nr && i < 32; i++)
 		if (!strcmp(features[i].name, "userfaultfd"))
@@ -273,7 +273,8 @@ static void few_entries(void)
 		CHECK(!hmm_ref_read(ref, p + i * page, &c, 1) && c == (char)i);
 	/* What is not remembered need not be evicted. */
 	CHECK(!remembers() ||
-	      (stats().map_fails && !hmm_stats_read(hmm, mirror, &s) && s.evicted >= 60));
+	      (stats().map_fails && !hmm_stats_read(hmm, mirror, &s, sizeof(s)) &&
+	       s.evicted >= 60));
 	down();
 	munmap(p, 64 * page);
 }
@@ -380,9 +381,9 @@ static void overlap(void)
 	}
 	up((struct hmm_ref_attr){.modes = DIRECT});
 	CHECK(!hmm_translate(mirror, p, page, HMM_READ, &t));
-	CHECK(!hmm_translation_put(mirror, &t));
+	CHECK(!hmm_translation_put(&t));
 	CHECK(!hmm_translate(mirror, p, 4 * page, HMM_WRITE, &t));
-	CHECK(!hmm_translation_put(mirror, &t));
+	CHECK(!hmm_translation_put(&t));
 	CHECK(stats().entries == 2 && stats().faults == 0);
 	CHECK(!munmap(p + 3 * page,
 		      page)); /* the larger one goes, at latest when asked for */
@@ -409,10 +410,13 @@ static void attributes(void)
 	attr = (struct hmm_ref_attr){.size = sizeof(attr), .delay_ns = 2000000000};
 	CHECK(hmm_ref_open(hmm, &attr, &none) == -EINVAL);
 	CHECK(!hmm_ref_open(hmm, NULL, &none));
-	CHECK(hmm_ref_read(none, &feature, &c, 1) == -ENODEV); /* no mirror */
+	CHECK(hmm_ref_read(none, &feature, &c, 1) == 0); /* it comes with a mirror */
+	CHECK(!hmm_mirror_destroy(hmm_device_mirror(hmm_ref_device(none))));
+	CHECK(hmm_ref_read(none, &feature, &c, 1) == -ENODEV);
 	CHECK(!hmm_ref_close(none) && !hmm_ref_close(NULL));
-	CHECK(hmm_ref_features(&feature, 1) == 1 && feature.state == HMM_FEATURE_ON);
-	CHECK(hmm_ref_features(NULL, 0) == 1);
+	CHECK(hmm_ref_features(&feature, 1, sizeof(feature)) == 1 &&
+	      feature.state == HMM_FEATURE_ON);
+	CHECK(hmm_ref_features(NULL, 0, sizeof(struct hmm_feature)) == 1);
 	hmm_close(hmm);
 }
 

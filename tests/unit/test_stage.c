@@ -55,13 +55,13 @@ static void there_and_back(void)
 	for (size_t i = 0; i < 2 * FAKE_PAGE; i++)
 		CHECK(window(&t)[i] == 0x11);
 	window(&t)[0] = 0x22; /* a device that must not write: nothing comes back */
-	CHECK(!hmm_translation_put(mirror, &t));
+	CHECK(!hmm_translation_put(&t));
 	CHECK(memory(1)[100] == 0x11);
 	CHECK(!get(at, 2 * FAKE_PAGE, HMM_WRITE, &t));
 	window(&t)[0] = 0x33;
 	window(&t)[2 * FAKE_PAGE - 1] = 0x44;
 	CHECK(memory(1)[100] == 0x11); /* not before it is put */
-	CHECK(!hmm_translation_put(mirror, &t));
+	CHECK(!hmm_translation_put(&t));
 	CHECK(memory(1)[100] == 0x33 && memory(3)[99] == 0x44);
 	CHECK(memory(1)[99] == 0x11 && memory(1)[101] == 0x11 && memory(3)[100] == 0x11);
 	down();
@@ -75,10 +75,10 @@ static void buffers(void)
 	up(NULL);
 	CHECK(!get(fake_ptr(0), 1, HMM_READ, &a) && !get(fake_ptr(0), 1, HMM_READ, &b));
 	CHECK(a.key != b.key && a.addr != b.addr && dev.maps == 2);
-	CHECK(!hmm_translation_put(mirror, &a) && !hmm_translation_put(mirror, &b));
+	CHECK(!hmm_translation_put(&a) && !hmm_translation_put(&b));
 	for (int i = 0; i < 20; i++) {
 		CHECK(!get(fake_ptr(i % 8), 1, HMM_WRITE, &a));
-		CHECK(!hmm_translation_put(mirror, &a));
+		CHECK(!hmm_translation_put(&a));
 	}
 	CHECK(dev.maps == 2);
 	down();
@@ -95,7 +95,7 @@ static void permissions(void)
 	CHECK(get(fake_ptr(30), 1, HMM_READ, &t) == -EFAULT);
 	CHECK(!get(fake_ptr(16), 1, HMM_WRITE, &t)); /* there are no old bytes to keep */
 	window(&t)[0] = 9;
-	CHECK(!hmm_translation_put(mirror, &t) && memory(16)[0] == 9);
+	CHECK(!hmm_translation_put(&t) && memory(16)[0] == 9);
 	down();
 }
 
@@ -109,11 +109,11 @@ static void gone_meanwhile(void)
 	fake_unmap(&fake, 0, 8);
 	fake_tell(&fake, CHANGE_GONE, 0, 8);
 	window(&t)[0] = 1;
-	CHECK(!hmm_translation_valid(mirror, &t));
-	CHECK(hmm_translation_put(mirror, &t) == -EFAULT && *hmm_error());
+	CHECK(!hmm_translation_valid(&t));
+	CHECK(hmm_translation_put(&t) == -EFAULT && *hmm_error());
 	CHECK(!get(fake_ptr(8), 1, HMM_READ, &t));
 	fake_unmap(&fake, 8, 8);
-	CHECK(!hmm_translation_put(mirror, &t)); /* it only read */
+	CHECK(!hmm_translation_put(&t)); /* it only read */
 	down();
 }
 
@@ -127,10 +127,11 @@ static void limit(void)
 	CHECK(get(fake_ptr(0), 5 * FAKE_PAGE, HMM_READ, &a) == -ENOMEM && *hmm_error());
 	CHECK(!get(fake_ptr(0), 4 * FAKE_PAGE, HMM_READ, &a));
 	CHECK(get(fake_ptr(0), 1, HMM_READ, &b) == -ENOMEM);
-	CHECK(!hmm_translation_put(mirror, &a));
+	CHECK(!hmm_translation_put(&a));
 	CHECK(!get(fake_ptr(0), 1, HMM_READ, &b)); /* the large one had to go */
-	CHECK(!hmm_stats_read(fake.hmm, mirror, &stats) && stats.pinned == FAKE_PAGE);
-	CHECK(!hmm_translation_put(mirror, &b));
+	CHECK(!hmm_stats_read(fake.hmm, mirror, &stats, sizeof(stats)) &&
+	      stats.pinned == FAKE_PAGE);
+	CHECK(!hmm_translation_put(&b));
 	down();
 }
 
@@ -143,10 +144,29 @@ static void device_refuses(void)
 	dev.fail_map = -EIO;
 	CHECK(get(fake_ptr(0), 1, HMM_READ, &t) == -EIO && *hmm_error());
 	CHECK(!get(fake_ptr(0), 1, HMM_READ, &t));
-	CHECK(!hmm_translation_put(mirror, &t));
+	CHECK(!hmm_translation_put(&t));
 	CHECK(!hmm_quiesce(fake.hmm, 1000));
-	CHECK(!hmm_stats_read(fake.hmm, mirror, &stats));
+	CHECK(!hmm_stats_read(fake.hmm, mirror, &stats, sizeof(stats)));
 	CHECK(stats.translations == 0 && stats.revoking == 0);
+	down();
+}
+
+/* What the device did not write stays as the CPU has it by now. */
+static void short_writes(void)
+{
+	struct hmm_translation t;
+
+	up(NULL);
+	memory(0)[0] = memory(0)[1] = 1;
+	CHECK(!get(fake_ptr(0), 100, HMM_WRITE, &t));
+	window(&t)[0] = 9;
+	memory(0)[1] = 2; /* by the CPU, meanwhile */
+	CHECK(!hmm_translation_put_moved(&t, 1));
+	CHECK(memory(0)[0] == 9 && memory(0)[1] == 2);
+	CHECK(!get(fake_ptr(0), 100, HMM_WRITE, &t));
+	memset(window(&t), 7, 100);
+	CHECK(!hmm_translation_put_moved(&t, 0)); /* it failed */
+	CHECK(memory(0)[0] == 9 && memory(0)[1] == 2);
 	down();
 }
 
@@ -158,5 +178,6 @@ int main(void)
 	RUN(gone_meanwhile);
 	RUN(limit);
 	RUN(device_refuses);
+	RUN(short_writes);
 	return 0;
 }

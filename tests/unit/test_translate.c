@@ -33,14 +33,14 @@ static struct hmm_translation get(unsigned int page, unsigned int n, unsigned in
 
 static void put(struct hmm_translation *t)
 {
-	CHECK(!hmm_translation_put(mirror, t));
+	CHECK(!hmm_translation_put(t));
 }
 
 static struct hmm_stats stats(void)
 {
 	struct hmm_stats s;
 
-	CHECK(!hmm_stats_read(fake.hmm, mirror, &s));
+	CHECK(!hmm_stats_read(fake.hmm, mirror, &s, sizeof(s)));
 	return s;
 }
 
@@ -75,10 +75,10 @@ static void two_phases(void)
 	fake_map(&fake, 10, 8, HMM_READ | HMM_WRITE, true);
 	t = get(10, 8, HMM_READ);
 	fake_operation_begin(&dev, &t);
-	CHECK(hmm_translation_valid(mirror, &t));
+	CHECK(hmm_translation_valid(&t));
 	fake_tell(&fake, CHANGE_GONE, 12, 1);
 	/* Revoked when the change is told, not released while it is held. */
-	CHECK(dev.revokes == 1 && !hmm_translation_valid(mirror, &t));
+	CHECK(dev.revokes == 1 && !hmm_translation_valid(&t));
 	CHECK(hmm_quiesce(fake.hmm, 50) == -ETIMEDOUT && strlen(hmm_error()));
 	CHECK(dev.releases == 0 && stats().revoking == 1 &&
 	      stats().pinned == 8 * FAKE_PAGE);
@@ -107,8 +107,8 @@ static void key_not_reused_while_held(void)
 	}
 	/* The same address again is another translation. */
 	other = get(0, 1, HMM_READ);
-	CHECK(other.key != held.key && !hmm_translation_valid(mirror, &held));
-	CHECK(hmm_translation_valid(mirror, &other));
+	CHECK(other.key != held.key && !hmm_translation_valid(&held));
+	CHECK(hmm_translation_valid(&other));
 	put(&other);
 	fake_operation_end(&dev, &held);
 	put(&held);
@@ -144,10 +144,8 @@ static void only_what_overlaps_goes(void)
 	for (unsigned int i = 0; i < 4; i++)
 		t[i] = get(10 * i, 10, HMM_READ);
 	fake_tell(&fake, CHANGE_GONE, 19, 2); /* the end of one, the start of the next */
-	CHECK(hmm_translation_valid(mirror, &t[0]) &&
-	      !hmm_translation_valid(mirror, &t[1]));
-	CHECK(!hmm_translation_valid(mirror, &t[2]) &&
-	      hmm_translation_valid(mirror, &t[3]));
+	CHECK(hmm_translation_valid(&t[0]) && !hmm_translation_valid(&t[1]));
+	CHECK(!hmm_translation_valid(&t[2]) && hmm_translation_valid(&t[3]));
 	CHECK(stats().revoked == 2);
 	for (unsigned int i = 0; i < 4; i++)
 		put(&t[i]);
@@ -341,7 +339,7 @@ static void collision(void)
 	changes_left = 5;
 	t = get(0, 4, HMM_READ);
 	CHECK(!changes_left && dev.maps == 6 && dev.commits == 1 && dev.releases == 5);
-	CHECK(stats().collisions == 5 && hmm_translation_valid(mirror, &t));
+	CHECK(stats().collisions == 5 && hmm_translation_valid(&t));
 	CHECK(fake_device_frame(&dev, &t, fake_ptr(3)) == fake_frame(&fake, 3));
 	put(&t);
 	/* A change of other memory is no collision. */
@@ -385,7 +383,7 @@ static void interposed_change_holds_off(void)
 	t = get(0, 4, HMM_READ);
 	put(&t);
 	CHECK(!hmm_invalidate(fake.hmm, fake_ptr(0), 1));
-	CHECK(!hmm_translation_valid(mirror, &t));
+	CHECK(!hmm_translation_valid(&t));
 	CHECK(hmm_invalidate(fake.hmm, fake_ptr(0), 0) == -EINVAL);
 	down();
 }
@@ -403,9 +401,9 @@ static void records(void)
 	fails(fake_ptr(0), 1, HMM_WRITE, -EACCES);
 	CHECK(dev.revokes == 1 && fake.drains == 1);
 	t = get(0, 1, HMM_READ);
-	CHECK(hmm_translation_valid(mirror, &t));
+	CHECK(hmm_translation_valid(&t));
 	fake_mprotect(&fake, 0, 4, HMM_READ | HMM_WRITE);
-	CHECK(!hmm_translation_valid(mirror, &t)); /* asking for it drains, too */
+	CHECK(!hmm_translation_valid(&t)); /* asking for it drains, too */
 	put(&t);
 	down();
 }
@@ -420,7 +418,7 @@ static void destroy_waits_for_holders(void)
 	CHECK(hmm_mirror_destroy(mirror) == -EBUSY && strlen(hmm_error()));
 	CHECK(hmm_device_unregister(dev.device) == -EBUSY);
 	fails(fake_ptr(0), 1, HMM_READ, -ESHUTDOWN);
-	CHECK(!hmm_translation_valid(mirror, &t) && dev.releases == 0);
+	CHECK(!hmm_translation_valid(&t) && dev.releases == 0);
 	put(&t);
 	down();
 }
@@ -462,7 +460,7 @@ static void two_mirrors(void)
 	fake_tell(&fake, CHANGE_GONE, 0, 1);
 	CHECK(!fake_device_reaches(&dev, 0) && !fake_device_reaches(&other, 0));
 	put(&a);
-	CHECK(!hmm_translation_put(second, &b));
+	CHECK(!hmm_translation_put(&b));
 	fake_device_close(&other); /* its mirror goes with it */
 	down();
 }

@@ -19,7 +19,7 @@ static int child(struct rig *rig, char *p)
 	EXPECT(hmm_uring_peek_cqe(rig->u, &cqe) == -ECHILD, "peek");
 	EXPECT(hmm_uring_wait_cqe(rig->u, &cqe) == -ECHILD, "wait");
 	EXPECT(hmm_uring_peek_batch_cqe(rig->u, &cqe, 1) == 0, "batch");
-	EXPECT(hmm_uring_stats(rig->u, &stats) == -ECHILD, "stats");
+	EXPECT(hmm_uring_stats(rig->u, &stats, sizeof(stats)) == -ECHILD, "stats");
 	EXPECT(hmm_uring_close(rig->u) == -ECHILD, "close");
 	EXPECT(wrong_bytes(p, LEN, 0) == 0, "the child has its copy");
 	memset(p, 0xee, LEN);

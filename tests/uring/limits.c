@@ -33,7 +33,7 @@ static void use_all(struct rig *rig, char *p, unsigned int pieces, int rounds, l
 static bool unpins_late(void)
 {
 	struct hmm_feature features[16];
-	int nr = hmm_uring_features(features, 16);
+	int nr = hmm_uring_features(features, 16, sizeof(*features));
 
 	for (int i = 0; i < nr && i < 16; i++)
 		if (!strcmp(features[i].name, "uring unpin"))
@@ -46,7 +46,7 @@ static void report(struct rig *rig, const char *what)
 	struct hmm_uring_stats stats = stats_of(rig);
 	struct hmm_stats mirror;
 
-	MUST(hmm_stats_read(rig->hmm, rig->mirror, &mirror));
+	MUST(hmm_stats_read(rig->hmm, rig->mirror, &mirror, sizeof(mirror)));
 	printf("%s: %llu fixed, %llu plain, %llu evicted, %ld KiB pinned\n", what,
 	       (unsigned long long)stats.fixed, (unsigned long long)stats.plain,
 	       (unsigned long long)mirror.evicted, pinned_kb());

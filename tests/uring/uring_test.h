@@ -62,7 +62,7 @@ static inline void skip(const char *reason)
 static inline void need_fixed_buffers(void)
 {
 	struct hmm_feature features[32];
-	int nr = hmm_features(features, 32);
+	int nr = hmm_features(features, 32, sizeof(*features));
 
 	for (int i = 0; i < nr && i < 32; i++)
 		if (!strcmp(features[i].name, "userfaultfd") &&
@@ -161,7 +161,7 @@ static inline struct hmm_uring_stats stats_of(struct rig *rig)
 {
 	struct hmm_uring_stats stats;
 
-	MUST(hmm_uring_stats(rig->u, &stats));
+	MUST(hmm_uring_stats(rig->u, &stats, sizeof(stats)));
 	return stats;
 }
 

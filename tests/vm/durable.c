@@ -148,7 +148,7 @@ static int by_device(const struct job *job, uint8_t *memory, unsigned int *mode)
 	if (err)
 		fprintf(stderr, "%s: %s\n", job->path, hmm_error());
 	*mode = 0;
-	if (mirror && !hmm_stats_read(hmm, mirror, &stats))
+	if (mirror && !hmm_stats_read(hmm, mirror, &stats, sizeof(stats)))
 		for (unsigned int m = 0; m < HMM_MODES; m++)
 			if (stats.by_mode[m] > stats.by_mode[*mode])
 				*mode = m;
