@@ -73,7 +73,7 @@ void case_quiet(struct check_run *run)
 	daily_work(zone, kit_calls(WAY_LIBC, 0));
 	with = minor_faults() - with;
 	daily_work(zone, kit_calls(WAY_RAW, 0));
-	hmm_stats_read(run->env->hmm, NULL, &after);
+	hmm_stats_read(run->env->hmm, NULL, &after, sizeof(after));
 	if (after.events != before.events)
 		check_fail(run, "%llu events for memory that is not mirrored",
 			   (unsigned long long)(after.events - before.events));

@@ -153,7 +153,8 @@ HMM_API int hmm_features(struct hmm_feature *features, unsigned int max, size_t 
 struct hmm_mirror_attr {
 	size_t size;         /* sizeof(struct hmm_mirror_attr) */
 	uint64_t start, end; /* the interval to mirror; both 0: all of it */
-	uint64_t max_pinned; /* bytes pinned at a time; 0: no limit of the library's */
+	uint64_t max_pinned; /* bytes of the application's memory pinned at a time; 0: no
+			      * limit of the library's; bounce buffers do not count */
 	uint32_t max_translations; /* of this mirror; 0: what hmm_attr allows */
 	uint32_t modes;            /* bits 1 << HMM_MODE_x that may be used; 0: all */
 	uint64_t granule; /* map this much around a miss, cut at the mapping's ends;
@@ -222,8 +223,10 @@ struct hmm_translation {
  * -EINVAL len 0, an address that overflows, bad access; -ERANGE outside the mirror's
  * interval; -EFAULT a hole, or no memory behind the address; -EACCES the mapping does
  * not allow the access; -EOPNOTSUPP no mode reaches this kind of memory (the error
- * names the mapping and the reason: another userfaultfd watches it, ...); -E2BIG longer than the device takes; -ENOMEM or -ENOSPC a limit, with everything that
- * could be evicted evicted; -ETIMEDOUT a change did not end within wait_ms; -ECHILD.
+ * names the mapping and the reason: another userfaultfd watches it, ...); -E2BIG longer
+ * than the device takes; -ENOMEM or -ENOSPC a limit, with everything that could be evicted
+ * evicted; -ETIMEDOUT a change did not end within wait_ms; -ESHUTDOWN the mirror is being
+ * destroyed; -ECHILD; any other that the driver's map gives.
  */
 HMM_API int hmm_translate(struct hmm_mirror *mirror, const void *ptr, size_t len,
 			  unsigned int access, struct hmm_translation *out);
@@ -370,6 +373,7 @@ struct hmm_stats {
 	uint64_t interposed;         /* changes seen by interposed calls (whole process) */
 	uint64_t perf_records;       /* mapping records read (whole process) */
 	uint64_t arena;              /* bytes of the library's own memory (whole process) */
+	uint64_t staged;             /* bytes of bounce buffers now, in use and idle */
 };
 
 /**

@@ -231,7 +231,6 @@ struct hmm_mirror {
 	uint32_t users; /* threads that are making a translation of it */
 	bool closing;
 	bool by_default;        /* it came with the device */
-	uint64_t bounce_bytes;  /* of all bounce buffers */
 	struct bounce *bounces; /* those not in use */
 	struct hmm_stats stats;
 };
@@ -346,7 +345,12 @@ bool closed_overlaps_locked(struct hmm *hmm, uint64_t start, uint64_t end);
 void closed_settle(struct hmm *hmm);
 
 /* evict.c: Y8 */
-bool evict_locked(struct hmm_mirror *mirror, uint64_t bytes, uint32_t slots);
+#define EVICT_TRIES 64 /* times that a driver may say "no room" for one mapping */
+bool evict_locked(struct hmm *hmm, struct hmm_mirror *mirror, uint64_t bytes,
+		  uint32_t slots);
+void evict_settle(struct hmm *hmm);
+bool evict_for_device(struct hmm_device *device, const struct hmm_mapping *mapping);
+bool evict_for_slot(struct hmm_mirror *mirror);
 
 /* fill.c: a miss */
 struct request {
@@ -356,14 +360,15 @@ struct request {
 	unsigned int access;
 };
 int fill(struct request *request, struct hmm_translation *out);
+int map_bad_return(struct hmm_device *device, int err);
 /* hit.c: under the lock as well */
 bool hit(struct hmm_mirror *mirror, uint64_t start, uint64_t end, unsigned int access,
 	 struct hmm_translation *out);
 
 /* stage.c */
-int stage_get(struct request *request, uint32_t slot, struct hmm_translation *out);
+int stage_get(struct request *request, bool readable, struct hmm_translation *out);
 int stage_put(struct hmm_translation *translation, size_t moved);
-void stage_fini(struct hmm_mirror *mirror);
+bool stage_drop_idle(struct hmm_mirror *mirror);
 
 /* mirror.c */
 int mirror_usable(struct hmm_mirror *mirror);

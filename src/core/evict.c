@@ -7,38 +7,41 @@
  * the clock's time into its slot only when that moved, so that hits stay cheap. What an
  * operation holds is left alone: taking it would free nothing now.
  */
+#include <time.h>
+
 #include "core/core.h"
 
-#define YOUNG 2 /* ticks of the clock */
+#define YOUNG       2  /* ticks of the clock */
+#define RELEASE_MS  10 /* to wait for one that another thread is releasing */
+#define EVICT_SLOTS 16 /* taken at a time: a table is full */
 
-static bool may_go(struct hmm_mirror *mirror, uint32_t n, uint32_t age)
+/* @mirror NULL: of any mirror. */
+static bool may_go(struct hmm *hmm, struct hmm_mirror *mirror, uint32_t n, uint32_t age)
 {
-	struct hmm *hmm = mirror->hmm;
 	struct slot *slot = &hmm->slots[n];
 	uint16_t clock = (uint16_t)atomic_load_explicit(&hmm->clock, memory_order_relaxed);
 
 	return slot->state & SLOT_VALID && !(slot->state & SLOT_ONCE) &&
-	       slot->mirror == mirror->id && (uint16_t)(clock - LOAD(slot->used)) >= age &&
-	       slot_unreferenced(hmm, n);
+	       (!mirror || slot->mirror == mirror->id) &&
+	       (uint16_t)(clock - LOAD(slot->used)) >= age && slot_unreferenced(hmm, n);
 }
 
 /* One round of the hand; what it takes is subtracted from *bytes and *slots. */
-static bool round_trip(struct hmm_mirror *mirror, uint32_t age, uint64_t *bytes,
-		       uint32_t *slots)
+static bool round_trip(struct hmm *hmm, struct hmm_mirror *mirror, uint32_t age,
+		       uint64_t *bytes, uint32_t *slots)
 {
-	struct hmm *hmm = mirror->hmm;
 	bool any = false;
 
 	for (uint32_t i = 0; i < hmm->slots_high && (*bytes || *slots); i++) {
 		hmm->hand = hmm->hand >= hmm->slots_high ? 1 : hmm->hand + 1;
-		if (!may_go(mirror, hmm->hand, age))
+		if (!may_go(hmm, mirror, hmm->hand, age))
 			continue;
 		uint64_t freed = slot_pinned(hmm, hmm->hand);
 
 		if (!freed && !*slots)
 			continue;
 		slot_revoke_locked(hmm, hmm->hand);
-		mirror->stats.evicted++;
+		slot_mirror(hmm, &hmm->slots[hmm->hand])->stats.evicted++;
 		*bytes -= freed < *bytes ? freed : *bytes;
 		*slots -= *slots ? 1 : 0;
 		any = true;
@@ -47,19 +50,69 @@ static bool round_trip(struct hmm_mirror *mirror, uint32_t age, uint64_t *bytes,
 }
 
 /*
- * Revoke translations of the mirror until @bytes of pins and @slots slots are on their way
- * out. The caller drops the lock and calls release_run(). False: nothing could go.
+ * Revoke translations of the mirror (NULL: of any) until @bytes of pins and @slots slots
+ * are on their way out. The caller drops the lock and calls evict_settle(). False: nothing
+ * could go.
  */
-bool evict_locked(struct hmm_mirror *mirror, uint64_t bytes, uint32_t slots)
+bool evict_locked(struct hmm *hmm, struct hmm_mirror *mirror, uint64_t bytes,
+		  uint32_t slots)
 {
 	bool any;
 
-	core_assert_locked(mirror->hmm);
-	if (core_dead(mirror->hmm))
+	core_assert_locked(hmm);
+	if (core_dead(hmm))
 		return false;
-	atomic_fetch_add_explicit(&mirror->hmm->clock, 1, memory_order_relaxed);
-	any = round_trip(mirror, YOUNG, &bytes, &slots);
+	atomic_fetch_add_explicit(&hmm->clock, 1, memory_order_relaxed);
+	any = round_trip(hmm, mirror, YOUNG, &bytes, &slots);
 	if (bytes || slots)
-		any |= round_trip(mirror, 0, &bytes, &slots);
+		any |= round_trip(hmm, mirror, 0, &bytes, &slots);
+	return any;
+}
+
+/* What is on its way out, by us or by others, is out, or a little time has passed. */
+void evict_settle(struct hmm *hmm)
+{
+	unsigned int depth = undisturbed_pause();
+	struct timespec soon;
+
+	release_run(hmm);
+	undisturbed_resume(depth);
+	deadline_in(&soon, RELEASE_MS);
+	core_lock(hmm);
+	if (hmm->releasing)
+		core_wait_locked(hmm, &hmm->idle, &soon);
+	core_unlock(hmm);
+}
+
+/*
+ * The device has no room for a mapping: idle bounce buffers of its mirror go, and some of
+ * its translations. Is it worth trying again?
+ */
+bool evict_for_device(struct hmm_device *device, const struct hmm_mapping *mapping)
+{
+	struct hmm_mirror *mirror = hmm_device_mirror(device);
+	struct hmm *hmm = device->hmm;
+	bool any = stage_drop_idle(mirror);
+
+	core_lock(hmm);
+	any |= evict_locked(hmm, mirror, mapping->end - mapping->start, EVICT_SLOTS);
+	any |= hmm->queued || hmm->releasing;
+	core_unlock(hmm);
+	evict_settle(hmm);
+	return any;
+}
+
+/* The mirror, or the process, has as many translations as it may have. */
+bool evict_for_slot(struct hmm_mirror *mirror)
+{
+	struct hmm *hmm = mirror->hmm;
+	bool any;
+
+	core_lock(hmm);
+	any = evict_locked(hmm, mirror->live >= mirror->max_translations ? mirror : NULL, 0,
+			   EVICT_SLOTS) ||
+	      hmm->queued || hmm->releasing;
+	core_unlock(hmm);
+	evict_settle(hmm);
 	return any;
 }

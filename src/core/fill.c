@@ -18,10 +18,7 @@
 #include "util/arena.h"
 
 #define CLOCK_MISSES 1024 /* misses between two ticks of the eviction clock */
-#define RELEASE_MS   10   /* to wait for one that another thread is releasing */
-#define EVICT_TRIES  64   /* times that a driver may say "no room" for one mapping */
 #define MARK_TRIES   16
-#define EVICT_SLOTS  16 /* taken at a time: the driver's table is full */
 
 struct attempt {
 	struct request *request;
@@ -36,6 +33,7 @@ struct attempt {
 	bool passed_over;              /* a better mode was not taken, for now */
 	bool waiting;                  /* and only because of closed */
 	unsigned int unmarked;         /* times that the pages could not be made dirty */
+	uint64_t reserved;             /* bytes of stats.pinned that no slot has yet */
 	const char *why;               /* the last reason for passing over a mode */
 	struct hmm_mapping map;
 };
@@ -174,63 +172,68 @@ static void extend(struct attempt *a, enum hmm_mode mode)
 	uint64_t high = sooner(a->mapping.end, page_down(mirror->end, page));
 
 	if (mode == HMM_MODE_DIRECT && direct) {
-		a->start = later(low, r->start > direct / 2 ? r->start - direct / 2 : 0);
-		a->end = sooner(
-			high, r->stop + direct / 2 < r->stop ? high : r->stop + direct / 2);
+		uint64_t size = r->stop - r->start;
+		uint64_t more = direct > size ? direct - size : 0;
+
+		a->start =
+			later(low, page_down(r->start - sooner(r->start, more / 2), page));
+		more = page_down(more - sooner(more, r->start - a->start), page);
+		a->end = sooner(high, r->stop + more < r->stop ? high : r->stop + more);
 	} else {
 		a->start = later(low, page_down(r->start, granule));
 		a->end = sooner(high, page_down(r->stop + granule - 1, granule));
 	}
 	a->start = sooner(a->start, r->start);
 	a->end = later(a->end, r->stop);
-	if ((mode == HMM_MODE_PIN && max && a->end - a->start > max) ||
+	if ((max && a->end - a->start > max) ||
 	    ((a->start < r->start || a->end > r->stop) && !around_is_settled(a, mode))) {
 		a->start = r->start;
 		a->end = r->stop;
 	}
 }
 
-/* What others are releasing just now is room as well: wait for it, a little. */
-static void release_all(struct hmm *hmm)
-{
-	unsigned int depth = undisturbed_pause();
-	struct timespec soon;
-
-	release_run(hmm);
-	undisturbed_resume(depth);
-	deadline_in(&soon, RELEASE_MS);
-	core_lock(hmm);
-	if (hmm->releasing)
-		core_wait_locked(hmm, &hmm->idle, &soon);
-	core_unlock(hmm);
-}
-
-/* Room for the pin under the mirror's limit; evicts. */
-static bool room_for_pin(struct attempt *a)
+/*
+ * Room for the pin under the mirror's limit; evicts. What is found is taken under the same
+ * lock, so that threads which map at once do not share it: unreserve() gives it back, or
+ * the slot that is published has it.
+ */
+static bool reserve_pin(struct attempt *a)
 {
 	struct hmm_mirror *mirror = a->request->mirror;
 	struct hmm *hmm = mirror->hmm;
-	uint64_t size = a->end - a->start;
-	bool room = true;
+	uint64_t size = a->end - a->start, max = mirror->max_pinned;
 
-	if (!mirror->max_pinned)
-		return true;
-	if (size > mirror->max_pinned)
+	if (max && size > max)
 		return false;
 	for (int i = 0; i < EVICT_TRIES; i++) {
 		core_lock(hmm);
 		uint64_t pinned = mirror->stats.pinned;
+		bool room = !max || (pinned <= max && size <= max - pinned);
+		bool any = !room && (evict_locked(hmm, mirror, pinned + size - max, 0) ||
+				     hmm->queued || hmm->releasing);
 
-		room = pinned + size <= mirror->max_pinned;
-		bool any = !room &&
-			   (evict_locked(mirror, pinned + size - mirror->max_pinned, 0) ||
-			    hmm->queued || hmm->releasing);
+		if (room) {
+			mirror->stats.pinned += size;
+			a->reserved = size;
+		}
 		core_unlock(hmm);
 		if (room || !any)
-			break;
-		release_all(hmm);
+			return room;
+		evict_settle(hmm);
 	}
-	return room;
+	return false;
+}
+
+static void unreserve(struct attempt *a)
+{
+	struct hmm_mirror *mirror = a->request->mirror;
+
+	if (!a->reserved)
+		return;
+	core_lock(mirror->hmm);
+	mirror->stats.pinned -= a->reserved;
+	core_unlock(mirror->hmm);
+	a->reserved = 0;
 }
 
 static bool mode_possible(struct attempt *a, enum hmm_mode mode)
@@ -266,7 +269,7 @@ static bool mode_possible(struct attempt *a, enum hmm_mode mode)
 		a->passed_over = a->waiting = true;
 		return false;
 	}
-	if (mode == HMM_MODE_PIN && !room_for_pin(a)) {
+	if (mode == HMM_MODE_PIN && !reserve_pin(a)) {
 		a->why = "the mirror's limit of pinned memory";
 		a->passed_over = true;
 		return false;
@@ -274,18 +277,13 @@ static bool mode_possible(struct attempt *a, enum hmm_mode mode)
 	return true;
 }
 
-/* The driver has no room: let others go, and say whether it is worth trying again. */
-static bool make_room(struct attempt *a)
+int map_bad_return(struct hmm_device *device, int err)
 {
-	struct hmm *hmm = a->request->mirror->hmm;
-	bool any;
-
-	core_lock(hmm);
-	any = evict_locked(a->request->mirror, a->end - a->start, EVICT_SLOTS) ||
-	      hmm->queued || hmm->releasing;
-	core_unlock(hmm);
-	release_all(hmm);
-	return any;
+	return core_error(
+		-EIO,
+		"the driver of device %s returned %d from map, which is neither 0 "
+		"nor -errno",
+		device->driver->name, err);
 }
 
 static int map_in_mode(struct attempt *a, enum hmm_mode mode)
@@ -310,11 +308,13 @@ static int map_in_mode(struct attempt *a, enum hmm_mode mode)
 		undisturbed_resume(depth);
 		if (err != -ENOMEM && err != -ENOSPC)
 			break;
-		if (!make_room(a))
+		if (!evict_for_device(device, &a->map))
 			break;
 	}
+	if (err)
+		unreserve(a);
 	a->passed_over |= err == -ENOMEM || err == -ENOSPC;
-	return err;
+	return err > 0 ? map_bad_return(device, err) : err;
 }
 
 /* What the driver said of its last refusal is the reason, where it said something. */
@@ -336,7 +336,9 @@ static int unreachable(struct attempt *a, int err)
 				   : "the driver refuses this memory in each of its modes");
 }
 
-/* Staging maps nothing here. -EAGAIN: only a removal that is not over stands in the way. */
+#define NOT_YET 1 /* not an error of the driver's, which may be -EAGAIN as well */
+
+/* Staging maps nothing here. NOT_YET: only a removal that is not over stands in the way. */
 static int map_best(struct attempt *a)
 {
 	const struct hmm_driver *driver = a->request->mirror->device->driver;
@@ -358,8 +360,16 @@ static int map_best(struct attempt *a)
 						      .mode = mode};
 			return 0;
 		}
+		bool more = a->start < a->request->start || a->end > a->request->stop;
 		int err = map_in_mode(a, mode);
 
+		if (err && more && err != -EOPNOTSUPP) {
+			/* Perhaps it takes what was asked for, without what is around. */
+			a->start = a->request->start;
+			a->end = a->request->stop;
+			if (mode_possible(a, mode))
+				err = map_in_mode(a, mode);
+		}
 		if (!err)
 			return 0;
 		last = err == -EOPNOTSUPP ? last : err;
@@ -367,7 +377,7 @@ static int map_best(struct attempt *a)
 			return *hmm_error() ? err : unreachable(a, err);
 	}
 	if (a->waiting && !last)
-		return -EAGAIN;
+		return NOT_YET;
 	return unreachable(a, last);
 }
 
@@ -379,6 +389,7 @@ static void unmap(struct attempt *a)
 	if (a->map.mode != HMM_MODE_STAGE && device->ops.release && !core_dead(device->hmm))
 		device->ops.release(device, &a->map);
 	undisturbed_resume(depth);
+	unreserve(a);
 }
 
 /* ---- publish ----------------------------------------------------------------------- */
@@ -438,6 +449,7 @@ static int publish(struct attempt *a, struct hmm_translation *out)
 		if (!(flags & SLOT_STAGE) && mirror->device->ops.commit)
 			mirror->device->ops.commit(mirror->device, &a->map);
 		slot_publish_locked(mirror, n, &a->map, flags);
+		a->reserved = 0; /* the slot's now */
 		count_add(&self.counts[n], 1);
 		count_told(mirror, &hmm->slots[n], n, hmm->slots[n].state, r->ptr, out);
 		mirror->stats.closed_fills += a->closed;
@@ -499,12 +511,12 @@ static int no_slot(struct attempt *a)
 {
 	struct hmm_mirror *mirror = a->request->mirror;
 
-	if (make_room(a))
+	if (evict_for_slot(mirror))
 		return 0;
 	return core_error(
 		-ENOSPC,
-		"all %u translations of the mirror are in use: put some, or raise "
-		"max_translations",
+		"all %u translations of the mirror, or all of the process, are in use: put "
+		"some, or raise max_translations",
 		mirror->max_translations);
 }
 
@@ -544,7 +556,7 @@ static int make(struct attempt *a, struct hmm_translation *out)
 
 	if (!ret)
 		ret = map_best(a);
-	if (ret == -EAGAIN) {
+	if (ret == NOT_YET) {
 		wait_a_little(hmm);
 		return 0;
 	}
@@ -588,7 +600,7 @@ static int try_fill(struct attempt *a, struct hmm_translation *out)
 	ret = attempt(a, out);
 	undisturbed_end();
 	if (ret == 1 && a->map.mode == HMM_MODE_STAGE)
-		return stage_get(a->request, (uint32_t)out->opaque[0], out) ?: 1;
+		return stage_get(a->request, a->access & HMM_READ, out) ?: 1;
 	return ret;
 }
 

@@ -172,7 +172,7 @@ int mirror_close(struct hmm_mirror *mirror)
 		return 0; /* a handler forked, and this is the child */
 	if (live || users)
 		return in_use(hmm, live, releasing);
-	stage_fini(mirror);
+	stage_drop_idle(mirror);
 	return 0;
 }
 
@@ -181,6 +181,7 @@ static void add_stats(struct hmm_stats *sum, const struct hmm_stats *one)
 	sum->translations += one->translations;
 	sum->revoking += one->revoking;
 	sum->pinned += one->pinned;
+	sum->staged += one->staged;
 	sum->misses += one->misses;
 	sum->collisions += one->collisions;
 	sum->revoked += one->revoked;

@@ -90,7 +90,6 @@ static void count_published(struct hmm_mirror *mirror, uint32_t n)
 	mirror->stats.translations++;
 	mirror->stats.misses++;
 	mirror->stats.by_mode[slot_mode(&mirror->hmm->slots[n])]++;
-	mirror->stats.pinned += slot_pinned(mirror->hmm, n);
 }
 
 void slot_publish_locked(struct hmm_mirror *mirror, uint32_t n,

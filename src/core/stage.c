@@ -8,10 +8,13 @@
  * device did not write go back as they came.
  *
  * Buffers stay mapped for the device and are used again; they are unmapped when the mirror
- * ends, or when the mirror's limit of pinned memory needs their room.
+ * ends, or when the device has no room for something else. The mirror's limit of pinned
+ * memory is of the application's: it does not count them.
  */
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "core/core.h"
 #include "util/arena.h"
@@ -47,6 +50,13 @@ static struct bounce *take_locked(struct hmm_mirror *mirror, uint64_t size)
 	return NULL;
 }
 
+static void count(struct hmm_mirror *mirror, uint64_t bytes)
+{
+	core_lock(mirror->hmm);
+	mirror->stats.staged += bytes;
+	core_unlock(mirror->hmm);
+}
+
 static void bounce_free(struct hmm_mirror *mirror, struct bounce *bounce)
 {
 	struct hmm_device *device = mirror->device;
@@ -54,51 +64,52 @@ static void bounce_free(struct hmm_mirror *mirror, struct bounce *bounce)
 	if (device->ops.release && !core_dead(mirror->hmm))
 		device->ops.release(device, &bounce->mapping);
 	arena_free(bounce->mapping.memory, bounce->size);
-	core_lock(mirror->hmm);
-	mirror->bounce_bytes -= bounce->size;
-	mirror->stats.pinned -= bounce->size;
-	core_unlock(mirror->hmm);
+	count(mirror, -bounce->size);
 	free(bounce);
 }
 
-/* Those not in use, until @size bytes fit under the limit. */
-static bool make_room(struct hmm_mirror *mirror, uint64_t size)
+/* What the driver said of its refusal is the reason, where it said something. */
+static int refused(const struct hmm_mirror *mirror, uint64_t size, int err)
 {
-	for (;;) {
-		core_lock(mirror->hmm);
-		bool fits = !mirror->max_pinned ||
-			    mirror->stats.pinned + size <= mirror->max_pinned;
-		struct bounce *victim = fits ? NULL : mirror->bounces;
+	char said[160];
 
-		if (victim)
-			mirror->bounces = victim->next;
-		if (fits) {
-			mirror->stats.pinned += size;
-			mirror->bounce_bytes += size;
-		}
-		core_unlock(mirror->hmm);
-		if (!victim)
-			return fits;
-		bounce_free(mirror, victim);
+	snprintf(said, sizeof(said), "%s", hmm_error());
+	return core_error(err, "device %s: no bounce buffer of %llu bytes: %s",
+			  mirror->device->driver->name, (unsigned long long)size,
+			  *said ? said : strerror(-err));
+}
+
+/* As for memory that is pinned: where the device has no room, what is idle goes. */
+static int map_bounce(struct hmm_mirror *mirror, struct hmm_mapping *mapping)
+{
+	struct hmm_device *device = mirror->device;
+	int err = -ENOSPC;
+
+	if (self.error)
+		*self.error = 0;
+	for (int i = 0; i < EVICT_TRIES; i++) {
+		if (core_dead(mirror->hmm))
+			return -ECHILD;
+		err = device->ops.map(device, mapping);
+		if (err != -ENOMEM && err != -ENOSPC)
+			break;
+		if (!evict_for_device(device, mapping))
+			break;
 	}
+	return err > 0 ? map_bad_return(device, err) : err;
 }
 
 static int bounce_make(struct hmm_mirror *mirror, uint64_t size, struct bounce **out)
 {
-	struct hmm_device *device = mirror->device;
-	struct bounce *bounce;
+	struct bounce *bounce = calloc(1, sizeof(*bounce));
 	int err = -ENOMEM;
-
-	if (!make_room(mirror, size))
-		return core_error(-ENOMEM,
-				  "a bounce buffer of %llu bytes exceeds the mirror's "
-				  "limit of pinned memory (max_pinned)",
-				  (unsigned long long)size);
-	bounce = calloc(1, sizeof(*bounce));
 	void *memory = bounce ? arena_reserve(size, &err) : NULL;
 
-	if (!memory)
-		goto err_room;
+	if (!memory) {
+		free(bounce);
+		return core_error(err, "no memory for a bounce buffer of %llu bytes",
+				  (unsigned long long)size);
+	}
 	bounce->size = size;
 	bounce->mapping = (struct hmm_mapping){
 		.start = (uintptr_t)memory,
@@ -107,22 +118,15 @@ static int bounce_make(struct hmm_mirror *mirror, uint64_t size, struct bounce *
 		.mode = HMM_MODE_STAGE,
 		.memory = memory,
 	};
-	err = core_dead(mirror->hmm) ? -ECHILD : device->ops.map(device, &bounce->mapping);
-	if (err)
-		goto err_memory;
+	err = map_bounce(mirror, &bounce->mapping);
+	if (err) {
+		arena_free(memory, size);
+		free(bounce);
+		return refused(mirror, size, err);
+	}
+	count(mirror, size);
 	*out = bounce;
 	return 0;
-
-err_memory:
-	arena_free(memory, size);
-err_room:
-	free(bounce);
-	core_lock(mirror->hmm);
-	mirror->stats.pinned -= size;
-	mirror->bounce_bytes -= size;
-	core_unlock(mirror->hmm);
-	return core_error(err, "device %s: no bounce buffer of %llu bytes",
-			  device->driver->name, (unsigned long long)size);
 }
 
 static int bounce_get(struct hmm_mirror *mirror, uint64_t len, struct bounce **out)
@@ -143,7 +147,7 @@ static void bounce_put(struct hmm_mirror *mirror, struct bounce *bounce)
 	core_unlock(mirror->hmm);
 }
 
-int stage_get(struct request *r, uint32_t slot, struct hmm_translation *out)
+int stage_get(struct request *r, bool readable, struct hmm_translation *out)
 {
 	struct hmm_mirror *mirror = r->mirror;
 	struct hmm *hmm = mirror->hmm;
@@ -156,9 +160,14 @@ int stage_get(struct request *r, uint32_t slot, struct hmm_translation *out)
 		bounce->access = r->access;
 		err = hmm->ops->copy_in(hmm->source, bounce->mapping.memory, r->ptr,
 					bounce->len);
-		/* Memory that the CPU may only write has no old bytes to keep. */
-		if (err && !(r->access & HMM_READ))
+		/*
+		 * Memory that the CPU may only write has no old bytes to keep; nor may the
+		 * buffer's reach it, which are another operation's.
+		 */
+		if (err && !readable) {
+			memset(bounce->mapping.memory, 0, bounce->len);
 			err = 0;
+		}
 		if (err)
 			core_error(err,
 				   "[%#llx, %#llx) cannot be read into a bounce buffer",
@@ -202,17 +211,18 @@ int stage_put(struct hmm_translation *translation, size_t moved)
 	return err;
 }
 
-void stage_fini(struct hmm_mirror *mirror)
+/* Those not in use go, at the end of the mirror or for want of room. */
+bool stage_drop_idle(struct hmm_mirror *mirror)
 {
-	for (;;) {
-		core_lock(mirror->hmm);
-		struct bounce *bounce = mirror->bounces;
+	struct bounce *idle, *next;
 
-		if (bounce)
-			mirror->bounces = bounce->next;
-		core_unlock(mirror->hmm);
-		if (!bounce)
-			return;
+	core_lock(mirror->hmm);
+	idle = mirror->bounces;
+	mirror->bounces = NULL;
+	core_unlock(mirror->hmm);
+	for (struct bounce *bounce = idle; bounce; bounce = next) {
+		next = bounce->next;
 		bounce_free(mirror, bounce);
 	}
+	return idle;
 }

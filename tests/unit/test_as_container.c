@@ -69,7 +69,7 @@ static void stages(struct hmm *hmm)
 	at = (char *)(uintptr_t)t.addr;
 	CHECK(t.mode == HMM_MODE_STAGE && at != p + 8 && !memcmp(at, p + 8, 16));
 	memset(at, 'd', 16);
-	CHECK(!hmm_translation_put(mirror, &t));
+	CHECK(!hmm_translation_put(&t));
 	CHECK(p[7] == 'a' && p[8] == 'd' && p[23] == 'd' && p[24] == 'a');
 	refuses(mirror);
 	CHECK(!hmm_mirror_destroy(mirror) && !hmm_device_unregister(device));
@@ -83,7 +83,7 @@ static void follows(struct plain *plain)
 
 	CHECK(!hmm_translate(plain->mirror, p, PAGE, HMM_READ | HMM_WRITE, &t));
 	CHECK(t.addr == (uintptr_t)p);
-	hmm_translation_put(plain->mirror, &t);
+	hmm_translation_put(&t);
 	CHECK(!syscall(SYS_mprotect, p, PAGE, PROT_READ));
 	CHECK(hmm_translate(plain->mirror, p, PAGE, HMM_WRITE, &t) == -EACCES);
 	CHECK(!syscall(SYS_munmap, p, PAGE));
@@ -213,14 +213,14 @@ static int late_filter(void)
 
 	plain_open(&plain, 0);
 	CHECK(!hmm_translate(plain.mirror, p, PAGE, HMM_READ, &t));
-	hmm_translation_put(plain.mirror, &t);
+	hmm_translation_put(&t);
 	every_thread = SECCOMP_FILTER_FLAG_TSYNC;
 	if (!forbid(late, 2))
 		return SKIP;
 	CHECK(!hmm_translate(plain.mirror, p, PAGE, HMM_READ, &t));
 	CHECK(!syscall(SYS_munmap, p, PAGE));
-	CHECK(!hmm_translation_valid(plain.mirror, &t));
-	hmm_translation_put(plain.mirror, &t);
+	CHECK(!hmm_translation_valid(&t));
+	hmm_translation_put(&t);
 	clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &before);
 	sleep(1);
 	clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &after);

@@ -37,7 +37,7 @@ static int opens_small(void)
 
 	plain_open(&plain, 0);
 	CHECK(!hmm_translate(plain.mirror, p, PAGE, HMM_READ | HMM_WRITE, &t));
-	hmm_translation_put(plain.mirror, &t);
+	hmm_translation_put(&t);
 	after = status_kb("VmRSS:");
 	printf("%ld kB resident more, %ld kB of address space\n", after - before,
 	       status_kb("VmSize:"));

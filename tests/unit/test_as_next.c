@@ -43,8 +43,8 @@ static void gone(struct hmm_translation *t)
 {
 	if (!open_now)
 		return;
-	CHECK(!hmm_translation_valid(plain.mirror, t));
-	CHECK(hmm_translation_put(plain.mirror, t) == 0);
+	CHECK(!hmm_translation_valid(t));
+	CHECK(hmm_translation_put(t) == 0);
 }
 
 static void every_call(void)

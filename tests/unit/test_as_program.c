@@ -198,6 +198,7 @@ static void told_of_fork(void)
 	char *p = map(PAGE, PROT_READ | PROT_WRITE);
 	uint64_t pfn;
 	struct hmm_range range = {
+		.size = sizeof(struct hmm_range),
 		.mirror = plain.mirror,
 		.start = (uintptr_t)p,
 		.end = (uintptr_t)p + PAGE,

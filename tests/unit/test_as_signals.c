@@ -393,7 +393,7 @@ static void forks_while_waiting(void)
 		usleep(1000);
 	CHECK(waitpid(forked_there, &status, 0) == forked_there);
 	CHECK(WIFEXITED(status) && WEXITSTATUS(status) == 0);
-	hmm_translation_put(plain.mirror, &t);
+	hmm_translation_put(&t);
 	pthread_join(waiter, NULL);
 }
 

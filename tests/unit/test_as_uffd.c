@@ -71,17 +71,17 @@ static void registered(int fd)
 	struct hmm_translation held = translate(p, HMM_MODE_PIN), t;
 
 	CHECK(own(fd, p, LEN, UFFDIO_REGISTER_MODE_MISSING) == 0);
-	CHECK(!hmm_translation_valid(plain.mirror, &held));
-	hmm_translation_put(plain.mirror, &held);
+	CHECK(!hmm_translation_valid(&held));
+	hmm_translation_put(&held);
 	t = translate(p, HMM_MODE_DIRECT);
-	hmm_translation_put(plain.mirror, &t);
+	hmm_translation_put(&t);
 	/* Nobody tells of this change: so nothing was remembered. */
 	CHECK(!syscall(SYS_mprotect, p, PAGE, PROT_READ));
 	CHECK(hmm_translate(plain.mirror, p, PAGE, HMM_WRITE, &t) == -EACCES);
 	CHECK(!syscall(SYS_mprotect, p, PAGE, PROT_READ | PROT_WRITE));
 	CHECK(let_go(fd, p, LEN) == 0);
 	t = translate(p, HMM_MODE_PIN);
-	hmm_translation_put(plain.mirror, &t);
+	hmm_translation_put(&t);
 	munmap(p, LEN);
 }
 
@@ -92,12 +92,12 @@ static void half(int fd, int flags)
 	struct hmm_translation t;
 
 	CHECK(!hmm_translate(plain.mirror, p, PAGE, HMM_READ, &t));
-	hmm_translation_put(plain.mirror, &t);
+	hmm_translation_put(&t);
 	CHECK(own(fd, p + LEN / 2, LEN / 2, UFFDIO_REGISTER_MODE_MISSING) == 0);
 	CHECK(!hmm_translate(plain.mirror, p, PAGE, HMM_READ, &t));
 	CHECK(!syscall(SYS_munmap, p, LEN / 4));
-	CHECK(!hmm_translation_valid(plain.mirror, &t) || t.mode == HMM_MODE_DIRECT);
-	hmm_translation_put(plain.mirror, &t);
+	CHECK(!hmm_translation_valid(&t) || t.mode == HMM_MODE_DIRECT);
+	hmm_translation_put(&t);
 	CHECK(let_go(fd, p + LEN / 2, LEN / 2) == 0);
 	munmap(p, LEN);
 }
@@ -129,8 +129,8 @@ static void moved(void)
 	from[0] = 'm';
 	CHECK(ioctl(fd, K_UFFDIO_MOVE, &move) == 0 && move.move == (int64_t)PAGE);
 	CHECK(to[0] == 'm');
-	CHECK(!hmm_translation_valid(plain.mirror, &held));
-	hmm_translation_put(plain.mirror, &held);
+	CHECK(!hmm_translation_valid(&held));
+	hmm_translation_put(&held);
 	munmap(from, LEN);
 	munmap(to, LEN);
 	close(fd);

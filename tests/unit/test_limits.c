@@ -3,6 +3,7 @@
 #include "fake.h"
 
 #include <errno.h>
+#include <unistd.h>
 #include <string.h>
 
 static struct fake fake;
@@ -198,6 +199,127 @@ static void late_driver(void)
 	down();
 }
 
+/* The limit of all mirrors together: what is idle in another one goes. */
+static void idle_of_another_mirror(void)
+{
+	struct fake_device second;
+	struct hmm_mirror *other;
+	struct hmm_translation t;
+
+	up(only_direct, 20, NULL);
+	fake_device_open(&fake, &second, only_direct);
+	other = fake_mirror(&second, NULL);
+	for (unsigned int i = 0; i < 20; i++)
+		touch(i, 1);
+	CHECK(!hmm_translate(other, fake_ptr(0), 1, HMM_READ, &t));
+	CHECK(stats().evicted > 0);
+	CHECK(!hmm_translation_put(&t));
+	fake_device_close(&second);
+	down();
+}
+
+/* Many threads map at once: what each found free is its own. */
+#define MAPPERS 64
+#define ROOM    (8 * FAKE_PAGE)
+static _Atomic bool mappers_done;
+static _Atomic uint64_t now_pinned, most_pinned;
+
+static void count_pin(struct fake_device *device, const struct hmm_mapping *m)
+{
+	uint64_t now = atomic_fetch_add(&now_pinned, m->end - m->start) + m->end - m->start;
+	uint64_t most = atomic_load(&most_pinned);
+
+	while (now > most && !atomic_compare_exchange_weak(&most_pinned, &most, now))
+		;
+	usleep(1000); /* it takes a while */
+	atomic_fetch_sub(&now_pinned, m->end - m->start);
+}
+
+static void *map_some(void *arg)
+{
+	unsigned int page = (unsigned int)(uintptr_t)arg * 4;
+	struct hmm_translation t;
+
+	for (int i = 0; i < 20; i++) {
+		int err = hmm_translate(mirror, fake_ptr(page), (1 + i % 4) * FAKE_PAGE,
+					HMM_READ, &t);
+
+		CHECK(!err || err == -ENOMEM || err == -ENOSPC || err == -EOPNOTSUPP);
+		if (!err)
+			CHECK(!hmm_translation_put(&t));
+	}
+	return NULL;
+}
+
+static void *sample(void *arg)
+{
+	while (!atomic_load(&mappers_done)) {
+		struct hmm_stats s = stats();
+
+		CHECK(s.pinned <= ROOM && s.translations <= 16);
+		usleep(100);
+	}
+	return NULL;
+}
+
+static void many_threads_at_once(void)
+{
+	struct hmm_mirror_attr attr = {
+		.size = sizeof(attr), .max_pinned = ROOM, .max_translations = 16};
+	pthread_t mappers[MAPPERS], sampler;
+
+	up(only_pin, 24, &attr);
+	dev.on_map = count_pin;
+	CHECK(!pthread_create(&sampler, NULL, sample, NULL));
+	for (uintptr_t i = 0; i < MAPPERS; i++)
+		CHECK(!pthread_create(&mappers[i], NULL, map_some, (void *)i));
+	for (int i = 0; i < MAPPERS; i++)
+		pthread_join(mappers[i], NULL);
+	atomic_store(&mappers_done, true);
+	pthread_join(sampler, NULL);
+	CHECK(atomic_load(&most_pinned) && atomic_load(&most_pinned) <= ROOM);
+	down();
+}
+
+/* A driver's -EAGAIN is an error as any other, and its words are kept. */
+static void drivers_again(void)
+{
+	struct hmm_translation t;
+
+	up(only_pin, 0, NULL);
+	dev.fail_map = -EAGAIN;
+	CHECK(hmm_translate(mirror, fake_ptr(0), 1, HMM_READ, &t) == -EAGAIN);
+	dev.fail_map = 3;
+	CHECK(hmm_translate(mirror, fake_ptr(0), 1, HMM_READ, &t) == -EIO);
+	CHECK(strstr(hmm_error(), "returned 3"));
+	touch(0, 1);
+	down();
+}
+
+/* What is mapped around a miss stays within what the device takes. */
+static uint64_t longest;
+
+static void measure(struct fake_device *device, const struct hmm_mapping *m)
+{
+	if (m->end - m->start > longest)
+		longest = m->end - m->start;
+}
+
+static void around_a_miss(void)
+{
+	up(only_direct, 0, NULL);
+	dev.driver.max_direct = 8 * FAKE_PAGE;
+	dev.on_map = measure;
+	longest = 0;
+	touch(100, 1);
+	CHECK(longest == 8 * FAKE_PAGE);
+	touch(200, 5);
+	touch(0, 1);
+	CHECK(longest == 8 * FAKE_PAGE);
+	CHECK(there(0) && there(7) && !there(8));
+	down();
+}
+
 int main(void)
 {
 	RUN(pinned_bytes);
@@ -210,5 +332,9 @@ int main(void)
 	RUN(device_full_of_held);
 	RUN(no_slot_left);
 	RUN(late_driver);
+	RUN(idle_of_another_mirror);
+	RUN(many_threads_at_once);
+	RUN(drivers_again);
+	RUN(around_a_miss);
 	return 0;
 }

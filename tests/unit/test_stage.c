@@ -117,21 +117,50 @@ static void gone_meanwhile(void)
 	down();
 }
 
+/* The device has room for two buffers: idle ones go, and held ones stay. */
 static void limit(void)
 {
-	struct hmm_mirror_attr attr = {.size = sizeof(attr), .max_pinned = 4 * FAKE_PAGE};
-	struct hmm_translation a, b;
+	struct hmm_mirror_attr attr = {.size = sizeof(attr), .max_pinned = FAKE_PAGE};
+	struct hmm_translation a, b, c;
 	struct hmm_stats stats;
 
 	up(&attr);
-	CHECK(get(fake_ptr(0), 5 * FAKE_PAGE, HMM_READ, &a) == -ENOMEM && *hmm_error());
+	dev.max_entries = 2;
 	CHECK(!get(fake_ptr(0), 4 * FAKE_PAGE, HMM_READ, &a));
-	CHECK(get(fake_ptr(0), 1, HMM_READ, &b) == -ENOMEM);
+	CHECK(!get(fake_ptr(0), 1, HMM_READ, &b));
+	CHECK(get(fake_ptr(0), 1, HMM_READ, &c) == -ENOSPC);
+	CHECK(strstr(hmm_error(), "the fake table is full"));
 	CHECK(!hmm_translation_put(&a));
-	CHECK(!get(fake_ptr(0), 1, HMM_READ, &b)); /* the large one had to go */
-	CHECK(!hmm_stats_read(fake.hmm, mirror, &stats, sizeof(stats)) &&
-	      stats.pinned == FAKE_PAGE);
-	CHECK(!hmm_translation_put(&b));
+	CHECK(!get(fake_ptr(0), 1, HMM_READ, &c)); /* the large one had to go */
+	CHECK(!hmm_stats_read(fake.hmm, mirror, &stats, sizeof(stats)));
+	CHECK(stats.pinned == 0 && stats.staged == 2 * FAKE_PAGE);
+	CHECK(!hmm_translation_put(&b) && !hmm_translation_put(&c));
+	down();
+}
+
+/* Other operations' bytes: not for memory that cannot be read, nor where there is none. */
+static void old_contents(void)
+{
+	struct hmm_translation t;
+
+	up(NULL);
+	memset(memory(0), 'S', FAKE_PAGE);
+	CHECK(!get(fake_ptr(0), FAKE_PAGE, HMM_READ, &t));
+	CHECK(!hmm_translation_put(&t));
+	CHECK(!get(fake_ptr(16), FAKE_PAGE, HMM_WRITE, &t));
+	CHECK(window(&t)[0] == 0 && window(&t)[FAKE_PAGE - 1] == 0);
+	CHECK(!hmm_translation_put(&t));
+	down();
+}
+
+static void broken_map(void)
+{
+	struct hmm_translation t;
+
+	up(NULL);
+	dev.fail_map = 5;
+	CHECK(get(fake_ptr(0), 1, HMM_READ, &t) == -EIO &&
+	      strstr(hmm_error(), "returned 5"));
 	down();
 }
 
@@ -179,5 +208,7 @@ int main(void)
 	RUN(limit);
 	RUN(device_refuses);
 	RUN(short_writes);
+	RUN(old_contents);
+	RUN(broken_map);
 	return 0;
 }
