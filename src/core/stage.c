@@ -74,9 +74,10 @@ static int refused(const struct hmm_mirror *mirror, uint64_t size, int err)
 	char said[160];
 
 	snprintf(said, sizeof(said), "%s", hmm_error());
+	if (!*said)
+		snprintf(said, sizeof(said), "its driver failed with errno %d", -err);
 	return core_error(err, "device %s: no bounce buffer of %llu bytes: %s",
-			  mirror->device->driver->name, (unsigned long long)size,
-			  *said ? said : strerror(-err));
+			  mirror->device->driver->name, (unsigned long long)size, said);
 }
 
 /* As for memory that is pinned: where the device has no room, what is idle goes. */
