@@ -21,6 +21,7 @@ static void measure(struct found *found)
 	struct null_device *null;
 	struct hmm_translation t;
 	struct hmm *hmm;
+	size_t page = (size_t)getpagesize();
 	char *base;
 
 	check_hmm(hmm_open(NULL, &hmm), "hmm_open");
@@ -30,9 +31,13 @@ static void measure(struct found *found)
 		    MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 	if (base == MAP_FAILED)
 		die("cannot reserve address space");
+	/* Pages of its own: not every kernel maps a zero page where a hole is read. */
+	madvise(base, COUNT * REGION, MADV_NOHUGEPAGE);
+	for (uint64_t i = 0; i < COUNT; i++)
+		base[i * REGION] = 1;
 	before = resident_bytes();
 	for (uint64_t i = 0; i < COUNT; i++) {
-		check_hmm(hmm_translate(null_mirror(null), base + i * REGION, REGION,
+		check_hmm(hmm_translate(null_mirror(null), base + i * REGION, page,
 					HMM_READ, &t),
 			  "translate");
 		hmm_translation_put(&t);
