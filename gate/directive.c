@@ -2,6 +2,12 @@
 /* What do the preprocessor's lines mean for the facts of a file? */
 #include "extract.h"
 
+/* Scopes that are deeper than the stack share its last place. */
+static size_t scopes_kept(u32 depth)
+{
+	return depth < MAX_SCOPES ? depth + 1 : MAX_SCOPES;
+}
+
 static void save_cond(struct extractor *x)
 {
 	struct cond *c;
@@ -9,7 +15,7 @@ static void save_cond(struct extractor *x)
 	if (x->nconds++ >= MAX_CONDS)
 		return;
 	c = &x->conds[x->nconds - 1];
-	memcpy(c->stack, x->stack, sizeof(c->stack[0]) * (x->depth + 1));
+	memcpy(c->stack, x->stack, sizeof(c->stack[0]) * scopes_kept(x->depth));
 	c->depth = x->depth;
 	c->paren = x->paren;
 }
@@ -22,7 +28,7 @@ static void restore_cond(struct extractor *x)
 	if (!x->nconds || x->nconds > MAX_CONDS)
 		return;
 	c = &x->conds[x->nconds - 1];
-	memcpy(x->stack, c->stack, sizeof(c->stack[0]) * (c->depth + 1));
+	memcpy(x->stack, c->stack, sizeof(c->stack[0]) * scopes_kept(c->depth));
 	x->depth = c->depth;
 	x->paren = c->paren;
 }
