@@ -4,8 +4,9 @@
  *
  * The facts of all files lie in one file, as they are in memory, and are mapped back. A
  * file's facts hold while its size and time of change are the same; those of sources also
- * need that the headers' macros make the same names, which a digest tells. A file that is
- * damaged, of another version or of another machine is no error: it is made anew.
+ * need that the headers' macros make the same names, which a digest tells. One sum stands
+ * over the head and the table of files, one over each file's facts: what is damaged, of
+ * another version or of another machine is no error, it is made anew.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -17,10 +18,11 @@
 
 #include "scan.h"
 
-#define MAGIC "exportgate facts 1\n"
+#define MAGIC "exportgate facts 2\n"
 
 struct cache_head {
 	char magic[24];
+	u64 sum; /* of the rest of this head and of the table of files after it */
 	u64 policy, digest, build;
 	u64 size; /* of the whole file */
 	u32 nfiles, pad;
@@ -32,6 +34,7 @@ struct cache_file {
 	u32 n[FA_COUNT];
 	u32 pad;
 	u64 offset;
+	u64 sum; /* of its facts */
 };
 
 struct cache {
@@ -67,6 +70,27 @@ static char *cache_name(const char *dir, const struct tree *t, u64 policy, const
 	return name;
 }
 
+static u64 facts_sum(const struct facts *f)
+{
+	u64 h[2] = {0};
+	int k;
+
+	for (k = 0; k < FA_COUNT; k++) {
+		h[1] = hash_bytes(f->a[k], (size_t)f->n[k] * facts_size[k]);
+		h[0] = hash_bytes((const char *)h, sizeof(h));
+	}
+	return h[0];
+}
+
+static u64 table_sum(const struct cache_head *head, const struct cache_file *file)
+{
+	size_t from = offsetof(struct cache_head, policy);
+	u64 h[2] = {hash_bytes((const char *)head + from, sizeof(*head) - from),
+		    hash_bytes((const char *)file, head->nfiles * sizeof(*file))};
+
+	return hash_bytes((const char *)h, sizeof(h));
+}
+
 static bool is_sound(const struct cache *c, u64 policy)
 {
 	const struct cache_head *h = c->head;
@@ -74,7 +98,8 @@ static bool is_sound(const struct cache *c, u64 policy)
 
 	if (c->size < sizeof(*h) || memcmp(h->magic, MAGIC, sizeof(MAGIC)) != 0 ||
 	    h->policy != policy || h->build != cache_build_id() || h->size != c->size ||
-	    h->nfiles > (c->size - sizeof(*h)) / sizeof(struct cache_file))
+	    h->nfiles > (c->size - sizeof(*h)) / sizeof(struct cache_file) ||
+	    h->sum != table_sum(h, c->file))
 		return false;
 	for (i = 0; i < h->nfiles; i++) {
 		u64 end = c->file[i].offset;
@@ -118,13 +143,17 @@ struct cache *cache_load(const char *dir, const struct tree *t, u64 policy)
 static void take_facts(const struct cache *c, const struct cache_file *cf, struct file *f)
 {
 	const char *p = c->map + cf->offset;
+	struct facts facts = {0};
 	int k;
 
 	for (k = 0; k < FA_COUNT; k++) {
-		f->facts.n[k] = cf->n[k];
-		f->facts.a[k] = p;
+		facts.n[k] = cf->n[k];
+		facts.a[k] = p;
 		p += ((u64)cf->n[k] * facts_size[k] + 7) & ~7ull;
 	}
+	if (facts_sum(&facts) != cf->sum)
+		return;
+	f->facts = facts;
 	f->has_facts = true;
 }
 
@@ -178,44 +207,56 @@ static void put(struct writer *w, const void *p, size_t n)
 		flush(w);
 }
 
-static void write_all(struct writer *w, const struct tree *t, struct cache_head *head)
+static bool is_kept(const struct file *f)
 {
-	struct cache_file cf;
-	u64 offset;
+	return f->has_facts && !f->text;
+}
+
+/* Of each file that is kept, where its facts will lie and their sum. */
+static struct cache_file *make_table(const struct tree *t, struct cache_head *head)
+{
+	struct cache_file *table, *cf;
 	size_t i;
 	int k;
 
 	for (i = 0; i < t->files.n; i++)
-		head->nfiles += t->files.v[i].has_facts && !t->files.v[i].text;
-	offset = sizeof(*head) + (u64)head->nfiles * sizeof(cf);
-	head->size = offset;
-	for (i = 0; i < t->files.n; i++)
-		for (k = 0; k < FA_COUNT && t->files.v[i].has_facts && !t->files.v[i].text;
-		     k++)
-			head->size +=
-				((u64)t->files.v[i].facts.n[k] * facts_size[k] + 7) & ~7ull;
-	put(w, head, sizeof(*head));
+		head->nfiles += is_kept(&t->files.v[i]);
+	cf = table = xcalloc(head->nfiles + 1, sizeof(*table));
+	head->size = sizeof(*head) + (u64)head->nfiles * sizeof(*table);
 	for (i = 0; i < t->files.n; i++) {
 		const struct file *f = &t->files.v[i];
 
-		if (!f->has_facts || f->text)
+		if (!is_kept(f))
 			continue;
-		cf = (struct cache_file){.path = hash_str(f->path),
-					 .size = f->size,
-					 .mtime = f->mtime,
-					 .offset = offset};
+		cf->path = hash_str(f->path);
+		cf->size = f->size;
+		cf->mtime = f->mtime;
+		cf->offset = head->size;
+		cf->sum = facts_sum(&f->facts);
 		for (k = 0; k < FA_COUNT; k++) {
-			cf.n[k] = f->facts.n[k];
-			offset += ((u64)cf.n[k] * facts_size[k] + 7) & ~7ull;
+			cf->n[k] = f->facts.n[k];
+			head->size += ((u64)cf->n[k] * facts_size[k] + 7) & ~7ull;
 		}
-		put(w, &cf, sizeof(cf));
+		cf++;
 	}
+	return table;
+}
+
+static void write_all(struct writer *w, const struct tree *t, struct cache_head *head)
+{
+	struct cache_file *table = make_table(t, head);
+	size_t i;
+	int k;
+
+	head->sum = table_sum(head, table);
+	put(w, head, sizeof(*head));
+	put(w, table, head->nfiles * sizeof(*table));
 	for (i = 0; i < t->files.n; i++)
-		for (k = 0; k < FA_COUNT && t->files.v[i].has_facts && !t->files.v[i].text;
-		     k++)
+		for (k = 0; k < FA_COUNT && is_kept(&t->files.v[i]); k++)
 			put(w, t->files.v[i].facts.a[k],
 			    (size_t)t->files.v[i].facts.n[k] * facts_size[k]);
 	flush(w);
+	free(table);
 }
 
 /*

@@ -69,6 +69,23 @@ for f in "$XDG_CACHE_HOME"/exportgate/*.facts; do
 	printf 'garbage' | dd of="$f" bs=1 seek=40 conv=notrunc 2>/dev/null
 done
 want 0 '0 without consumer' scan -a tree
+# One bit of it that is another one changes no report: a sum stands over every part.
+rm -rf "$XDG_CACHE_HOME"/exportgate
+want 0 '0 without consumer' scan -a tree
+cp out first
+f=$(ls "$XDG_CACHE_HOME"/exportgate/*.facts)
+cp "$f" whole
+size=$(wc -c <whole)
+at=88
+while [ "$at" -lt "$size" ]; do
+	cp whole "$f"
+	byte=$(od -An -tu1 -j "$at" -N 1 whole)
+	printf "\\$(printf %o $((byte ^ 4)))" | dd of="$f" bs=1 seek="$at" conv=notrunc 2>/dev/null
+	rm -f "$XDG_CACHE_HOME"/exportgate/*.linked
+	want 0 '0 without consumer' scan -a tree
+	cmp -s first out || fail "byte $at of the facts is damaged and the report another one"
+	at=$((at + 61))
+done
 
 # What a scan that was killed left of them is written over, and goes with the next.
 for f in "$XDG_CACHE_HOME"/exportgate/*.facts; do
