@@ -112,6 +112,28 @@ static void compare(struct series_change *sc, const struct names *a, const struc
 	}
 }
 
+static void note_shifts(struct series_change *sc, const struct names *before,
+			const struct names *after)
+{
+	size_t i;
+
+	for (i = 0; i < after->v.n; i++) {
+		const struct series_export *e = &after->v.v[i], *was;
+		u64 key = hash_str(e->name) ^ ((u64)(e->kind & EXP_TRACEPOINT) << 20);
+		const u32 *at = map_find(&before->index, key);
+		struct series_shift x = {
+			.name = e->name, .to = e->file, .kind = e->kind, .line = e->line};
+
+		if (!at)
+			continue;
+		was = &before->v.v[*at];
+		x.from = was->file;
+		x.was = was->kind;
+		if (strcmp(x.from, x.to) != 0 || x.kind != x.was)
+			vec_push(&sc->shifts, x);
+	}
+}
+
 void series_find_exports(struct series *s)
 {
 	size_t i, k;
@@ -123,11 +145,12 @@ void series_find_exports(struct series *s)
 		for (k = 0; k < sc->touched.n; k++) {
 			const struct touched *t = &sc->touched.v[k];
 
-			collect(s, &before, t->path, t->before, t->before_len);
+			collect(s, &before, t->old_path, t->before, t->before_len);
 			collect(s, &after, t->path, t->after, t->after_len);
 		}
 		compare(sc, &before, &after, true);
 		compare(sc, &after, &before, false);
+		note_shifts(sc, &before, &after);
 		map_free(&before.index);
 		map_free(&after.index);
 		vec_free(&before.v);
@@ -340,25 +363,67 @@ static void judge_deadlines(struct series *s, struct judgement *j)
 	}
 }
 
-static struct export *find_final(struct series *s, const struct series_export *e)
+static struct export *find_export(struct series *s, const char *name, const char *file)
 {
 	size_t i;
 
 	for (i = 0; i < s->scan->exports.n; i++) {
 		struct export *x = &s->scan->exports.v[i];
 
-		if (!strcmp(x->name, e->name) &&
-		    !strcmp(scan_path(s->scan, x->file), e->file))
+		if (!strcmp(x->name, name) && !strcmp(scan_path(s->scan, x->file), file))
 			return x;
 	}
 	return NULL;
 }
 
+/* After the last change. A later change may have moved it, or renamed its file. */
+static struct export *find_final(struct series *s, const char *name, const char *file,
+				 size_t change)
+{
+	size_t i, k;
+
+	for (i = change + 1; i < s->v.n; i++)
+		for (k = 0; k < s->v.v[i].shifts.n; k++) {
+			const struct series_shift *x = &s->v.v[i].shifts.v[k];
+
+			if (!strcmp(x->name, name) && !strcmp(x->from, file)) {
+				file = x->to;
+				break;
+			}
+		}
+	return find_export(s, name, file);
+}
+
+static bool is_for_any_licence(u32 kind)
+{
+	return (kind & EXP_KIND_MASK) != EXP_GPL && !(kind & EXP_TESTS);
+}
+
+/* An export that was there and that the change opens to modules of any licence. */
+static void judge_opened(struct judging *g, size_t change)
+{
+	size_t i;
+
+	for (i = 0; i < g->sc->shifts.n; i++) {
+		const struct series_shift *x = &g->sc->shifts.v[i];
+		struct series_export e = {
+			.name = x->name, .file = x->to, .kind = x->kind, .line = x->line};
+		const struct export *final = find_final(g->s, x->name, x->to, change);
+
+		if (is_for_any_licence(x->was) || !is_for_any_licence(x->kind) || !final ||
+		    !is_for_any_licence(final->kind))
+			continue;
+		g->e = &e;
+		fail(g, RULE_GPL_ONLY,
+		     "it was exported to modules of GPL only and is now to those of any "
+		     "licence");
+	}
+	g->e = NULL;
+}
+
 static void judge_one(struct judging *g)
 {
-	bool gpl = (g->e->kind & EXP_KIND_MASK) == EXP_GPL;
-
-	if (!gpl && !(g->e->kind & EXP_TESTS))
+	if (is_for_any_licence(g->e->kind))
 		fail(g, RULE_GPL_ONLY, "it is exported to modules of any licence");
 	judge_consumer(g);
 	judge_motivation(g);
@@ -379,10 +444,11 @@ void series_judge(struct series *s, struct judgement *j)
 		g.sc = &s->v.v[i];
 		for (k = 0; k < g.sc->exports.n; k++) {
 			g.e = &g.sc->exports.v[k];
-			g.final = find_final(s, g.e);
+			g.final = find_final(s, g.e->name, g.e->file, i);
 			if (g.e->added && g.final)
 				judge_one(&g);
 		}
+		judge_opened(&g, i);
 	}
 	judge_deadlines(s, j);
 }

@@ -9,7 +9,7 @@
 
 /* A file before and after one change; NULL text = it does not exist then. */
 struct touched {
-	const char *path;
+	const char *path, *old_path; /* they differ if it is renamed */
 	char *before, *after;
 	size_t before_len, after_len;
 };
@@ -28,6 +28,14 @@ struct series_change {
 		} * v;
 		size_t n, cap;
 	} exports;
+	/* exported before and after it: by another file, or with another kind */
+	struct {
+		struct series_shift {
+			const char *name, *from, *to;
+			u32 kind, was, line;
+		} * v;
+		size_t n, cap;
+	} shifts;
 };
 
 struct series {

@@ -78,7 +78,8 @@ static void put_staged(struct stage *st, const char *path, const char *text, siz
 static const char *stage_file(struct series *s, struct stage *st, struct series_change *sc,
 			      const struct file_change *f)
 {
-	struct touched t = {.path = f->new_path ? f->new_path : f->old_path};
+	struct touched t = {.path = f->new_path ? f->new_path : f->old_path,
+			    .old_path = f->old_path ? f->old_path : f->new_path};
 	struct buf out = {0};
 	const char *err = NULL;
 
@@ -237,6 +238,8 @@ static void add_deltas(struct series *s, struct series_change *sc, git_diff *dif
 
 		t.path = arena_strndup(&s->arena, d->new_file.path,
 				       strlen(d->new_file.path));
+		t.old_path = arena_strndup(&s->arena, d->old_file.path,
+					   strlen(d->old_file.path));
 		if (d->status != GIT_DELTA_ADDED)
 			t.before = blob_text(s->repo, &d->old_file.id, &t.before_len);
 		if (d->status != GIT_DELTA_DELETED)
@@ -367,6 +370,7 @@ void series_free(struct series *s)
 			free(s->v.v[i].touched.v[k].after);
 		}
 		free(s->v.v[i].touched.v);
+		free(s->v.v[i].shifts.v);
 		free(s->v.v[i].exports.v);
 	}
 	free(s->v.v);

@@ -142,6 +142,34 @@ mailbox rename
 series "$tmp/rename.mbox"
 check "a rename moves exports" 0 'no export added or removed' '!+ old_one'
 
+# What a later change of the series moves or renames is judged all the same.
+new_branch hide
+add_export hidden EXPORT_SYMBOL
+printf 'core: x\n\nshort\n' | commit
+git mv drv/core.c drv/heart.c
+sed 's/core.o/heart.o/' drv/Makefile >m && mv m drv/Makefile
+echo "Rename the core" | commit
+mailbox hide
+series "$tmp/hide.mbox"
+check "an export, then a rename of its file" 1 'error: consumed: hidden' \
+	'error: gpl-only: hidden' 'error: motivation: hidden' '!gpl-only: old_one'
+series "$base..hide"
+check "the same as a commit range" 1 'error: consumed: hidden' 'error: gpl-only: hidden'
+
+new_branch loosen
+sed 's/EXPORT_SYMBOL_GPL(old_one)/EXPORT_SYMBOL(old_one)/' drv/core.c >m && mv m drv/core.c
+printf 'core: open old_one\n\nFor everybody.\n' | commit
+mailbox loosen
+series "$tmp/loosen.mbox"
+check "an export opened to any licence" 1 'error: gpl-only: old_one.*is now to those of any' \
+	'!consumed: old_one'
+git checkout -q loosen
+sed 's/EXPORT_SYMBOL(old_one)/EXPORT_SYMBOL_GPL(old_one)/' drv/core.c >m && mv m drv/core.c
+echo "Close it again" | commit
+mailbox loosen
+series "$tmp/loosen.mbox"
+check "opened and closed again" 0 'rule gpl-only *on *kept'
+
 new_branch remove
 sed '/EXPORT_SYMBOL_GPL(net_dangles)/d' net/old.c >m && mv m net/old.c
 echo "Drop an export" | commit
