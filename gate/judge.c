@@ -29,13 +29,24 @@ static bool is_date(const char *s)
 	       strspn(s, "0123456789-") == 10;
 }
 
+/* A date or what may be a release's name; "never" and dates of other forms are neither. */
+static bool is_expiry(const char *s)
+{
+	size_t digits = strspn(s, "0123456789");
+	bool like_date = digits && (s[digits] == '-' || s[digits] == '/' ||
+				    (digits == 2 && s[2] == '.' && strlen(s) == 10));
+
+	return is_date(s) || (!like_date && strpbrk(s, "0123456789") && !strchr(s, ' '));
+}
+
 static void end_waiver(struct waivers *w, struct waiver *one, const char *day,
 		       const struct strings *releases)
 {
 	size_t i;
 
 	if (one->symbol) {
-		one->complete = one->reason && one->owner && one->expires;
+		one->complete = one->reason && one->owner && one->expires &&
+				is_expiry(one->expires);
 		if (one->expires && is_date(one->expires))
 			one->expired = strcmp(one->expires, day) <= 0;
 		for (i = 0; one->expires && releases && i < releases->n; i++)
@@ -251,7 +262,8 @@ static void judge_waivers(struct scan *s, struct judgement *j)
 			why = arena_printf(&j->arena, "the waiver has no %s",
 					   !w->reason  ? "reason"
 					   : !w->owner ? "owner"
-						       : "expiry");
+						       : "expiry that is a date "
+							 "(YYYY-MM-DD) or a release");
 		else if (w->expired)
 			why = arena_printf(&j->arena, "the waiver of %s expired (%s)",
 					   w->owner, w->expires);

@@ -124,6 +124,17 @@ for f in "$XDG_CACHE_HOME"/exportgate/*.linked; do
 done
 want 0 '0 without consumer' scan -a tree
 
+# A waiver holds until a date or a release, and not for ever.
+cp -r "$golden/call" waived
+for end in never 2020-1-1 'when it is done' 01.01.2020; do
+	printf 'symbol: unused\nreason: r\nowner: o\nexpires: %s\n' "$end" >waived/.exportgate-waivers
+	want 1 'error: consumed: unused' check waived
+done
+for end in 2027-01-01 v9.1 9.1; do
+	printf 'symbol: unused\nreason: r\nowner: o\nexpires: %s\n' "$end" >waived/.exportgate-waivers
+	want 0 '0 failures' check waived
+done
+
 # Releases as folders, and the report in HTML.
 cp -r "$golden/call" r1
 cp -r r1 r2
