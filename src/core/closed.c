@@ -29,16 +29,6 @@ static void drop(struct hmm *hmm, uint32_t i)
 	hmm->closed[i] = hmm->closed[--hmm->nr_closed];
 }
 
-static uint64_t lower(uint64_t a, uint64_t b)
-{
-	return a < b ? a : b;
-}
-
-static uint64_t higher(uint64_t a, uint64_t b)
-{
-	return a > b ? a : b;
-}
-
 /* No room: the entry that grows least takes it in. It is closed as of now, with no probe.
  */
 static void close_with_nearest(struct hmm *hmm, uint64_t start, uint64_t end, uint64_t now)

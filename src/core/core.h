@@ -345,12 +345,13 @@ bool closed_overlaps_locked(struct hmm *hmm, uint64_t start, uint64_t end);
 void closed_settle(struct hmm *hmm);
 
 /* evict.c: Y8 */
-#define EVICT_TRIES 64 /* times that a driver may say "no room" for one mapping */
+#define EVICT_TRIES 64 /* times that room is made for one mapping */
 bool evict_locked(struct hmm *hmm, struct hmm_mirror *mirror, uint64_t bytes,
 		  uint32_t slots);
 void evict_settle(struct hmm *hmm);
-bool evict_for_device(struct hmm_device *device, const struct hmm_mapping *mapping);
 bool evict_for_slot(struct hmm_mirror *mirror);
+/* The driver's map; what is idle goes when the device has no room. Unlocked; may sleep. */
+int map_with_room(struct hmm_device *device, struct hmm_mapping *mapping);
 
 /* fill.c: a miss */
 struct request {
@@ -360,7 +361,6 @@ struct request {
 	unsigned int access;
 };
 int fill(struct request *request, struct hmm_translation *out);
-int map_bad_return(struct hmm_device *device, int err);
 /* hit.c: under the lock as well */
 bool hit(struct hmm_mirror *mirror, uint64_t start, uint64_t end, unsigned int access,
 	 struct hmm_translation *out);
@@ -374,6 +374,16 @@ bool stage_drop_idle(struct hmm_mirror *mirror);
 int mirror_usable(struct hmm_mirror *mirror);
 int mirror_close(struct hmm_mirror *mirror);
 int mirror_make_default(struct hmm_device *device);
+
+static inline uint64_t lower(uint64_t a, uint64_t b)
+{
+	return a < b ? a : b;
+}
+
+static inline uint64_t higher(uint64_t a, uint64_t b)
+{
+	return a > b ? a : b;
+}
 
 static inline uint64_t page_down(uint64_t address, uint64_t page)
 {

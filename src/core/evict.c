@@ -7,6 +7,7 @@
  * the clock's time into its slot only when that moved, so that hits stay cheap. What an
  * operation holds is left alone: taking it would free nothing now.
  */
+#include <errno.h>
 #include <time.h>
 
 #include "core/core.h"
@@ -88,7 +89,7 @@ void evict_settle(struct hmm *hmm)
  * The device has no room for a mapping: idle bounce buffers of its mirror go, and some of
  * its translations. Is it worth trying again?
  */
-bool evict_for_device(struct hmm_device *device, const struct hmm_mapping *mapping)
+static bool evict_for_device(struct hmm_device *device, const struct hmm_mapping *mapping)
 {
 	struct hmm_mirror *mirror = hmm_device_mirror(device);
 	struct hmm *hmm = device->hmm;
@@ -100,6 +101,33 @@ bool evict_for_device(struct hmm_device *device, const struct hmm_mapping *mappi
 	core_unlock(hmm);
 	evict_settle(hmm);
 	return any;
+}
+
+int map_with_room(struct hmm_device *device, struct hmm_mapping *mapping)
+{
+	const struct hmm_mapping asked = *mapping;
+	unsigned int depth;
+	int err;
+
+	for (int i = 0; i < EVICT_TRIES; i++) {
+		/* A handler may have forked, and come back here in the child. */
+		if (core_dead(device->hmm))
+			return -ECHILD;
+		*mapping = asked;
+		depth = undisturbed_pause();
+		err = device->ops.map(device, mapping);
+		undisturbed_resume(depth);
+		if (err != -ENOMEM && err != -ENOSPC)
+			break;
+		if (!evict_for_device(device, mapping))
+			break;
+	}
+	if (err > 0)
+		return core_error(-EIO,
+				  "the driver of device %s returned %d from map, which is "
+				  "neither 0 nor -errno",
+				  device->driver->name, err);
+	return err;
 }
 
 /* The mirror, or the process, has as many translations as it may have. */

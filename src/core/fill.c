@@ -128,16 +128,6 @@ static int look(struct attempt *a)
 
 /* ---- map ------------------------------------------------------------------------- */
 
-static uint64_t later(uint64_t a, uint64_t b)
-{
-	return a > b ? a : b;
-}
-
-static uint64_t sooner(uint64_t a, uint64_t b)
-{
-	return a < b ? a : b;
-}
-
 /*
  * begin() looked at the request only. What lies around it may be changing since before
  * that, and then the log does not tell.
@@ -161,30 +151,30 @@ static void extend(struct attempt *a, enum hmm_mode mode)
 	const struct hmm_mirror *mirror = r->mirror;
 	uint64_t page = page_size(), granule = mirror->granule;
 	uint64_t max = mirror->device->driver->max_map;
-	uint64_t direct = sooner(mirror->device->driver->max_direct,
-				 (uint64_t)PAGES_MAX << mirror->hmm->page_shift);
+	uint64_t direct = lower(mirror->device->driver->max_direct,
+				(uint64_t)PAGES_MAX << mirror->hmm->page_shift);
 
 	a->start = r->start;
 	a->end = r->stop;
 	if (!a->one)
 		return;
-	uint64_t low = later(a->mapping.start, page_down(mirror->start + page - 1, page));
-	uint64_t high = sooner(a->mapping.end, page_down(mirror->end, page));
+	uint64_t low = higher(a->mapping.start, page_down(mirror->start + page - 1, page));
+	uint64_t high = lower(a->mapping.end, page_down(mirror->end, page));
 
 	if (mode == HMM_MODE_DIRECT && direct) {
 		uint64_t size = r->stop - r->start;
 		uint64_t more = direct > size ? direct - size : 0;
 
 		a->start =
-			later(low, page_down(r->start - sooner(r->start, more / 2), page));
-		more = page_down(more - sooner(more, r->start - a->start), page);
-		a->end = sooner(high, r->stop + more < r->stop ? high : r->stop + more);
+			higher(low, page_down(r->start - lower(r->start, more / 2), page));
+		more = page_down(more - lower(more, r->start - a->start), page);
+		a->end = lower(high, r->stop + more < r->stop ? high : r->stop + more);
 	} else {
-		a->start = later(low, page_down(r->start, granule));
-		a->end = sooner(high, page_down(r->stop + granule - 1, granule));
+		a->start = higher(low, page_down(r->start, granule));
+		a->end = lower(high, page_down(r->stop + granule - 1, granule));
 	}
-	a->start = sooner(a->start, r->start);
-	a->end = later(a->end, r->stop);
+	a->start = lower(a->start, r->start);
+	a->end = higher(a->end, r->stop);
 	if ((max && a->end - a->start > max) ||
 	    ((a->start < r->start || a->end > r->stop) && !around_is_settled(a, mode))) {
 		a->start = r->start;
@@ -277,44 +267,22 @@ static bool mode_possible(struct attempt *a, enum hmm_mode mode)
 	return true;
 }
 
-int map_bad_return(struct hmm_device *device, int err)
-{
-	return core_error(
-		-EIO,
-		"the driver of device %s returned %d from map, which is neither 0 "
-		"nor -errno",
-		device->driver->name, err);
-}
-
 static int map_in_mode(struct attempt *a, enum hmm_mode mode)
 {
-	struct hmm_device *device = a->request->mirror->device;
-	unsigned int depth;
 	int err;
 
-	for (int i = 0; i < EVICT_TRIES; i++) {
-		/* A handler may have forked, and come back here in the child. */
-		if (core_dead(device->hmm))
-			return -ECHILD;
-		a->map = (struct hmm_mapping){
-			.start = a->start,
-			.end = a->end,
-			.access = a->access,
-			.mode = mode,
-			.memory = (void *)(uintptr_t)a->start,
-		};
-		depth = undisturbed_pause();
-		err = device->ops.map(device, &a->map);
-		undisturbed_resume(depth);
-		if (err != -ENOMEM && err != -ENOSPC)
-			break;
-		if (!evict_for_device(device, &a->map))
-			break;
-	}
+	a->map = (struct hmm_mapping){
+		.start = a->start,
+		.end = a->end,
+		.access = a->access,
+		.mode = mode,
+		.memory = (void *)(uintptr_t)a->start,
+	};
+	err = map_with_room(a->request->mirror->device, &a->map);
 	if (err)
 		unreserve(a);
 	a->passed_over |= err == -ENOMEM || err == -ENOSPC;
-	return err > 0 ? map_bad_return(device, err) : err;
+	return err;
 }
 
 /* What the driver said of its last refusal is the reason, where it said something. */

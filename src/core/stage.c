@@ -80,26 +80,6 @@ static int refused(const struct hmm_mirror *mirror, uint64_t size, int err)
 			  mirror->device->driver->name, (unsigned long long)size, said);
 }
 
-/* As for memory that is pinned: where the device has no room, what is idle goes. */
-static int map_bounce(struct hmm_mirror *mirror, struct hmm_mapping *mapping)
-{
-	struct hmm_device *device = mirror->device;
-	int err = -ENOSPC;
-
-	if (self.error)
-		*self.error = 0;
-	for (int i = 0; i < EVICT_TRIES; i++) {
-		if (core_dead(mirror->hmm))
-			return -ECHILD;
-		err = device->ops.map(device, mapping);
-		if (err != -ENOMEM && err != -ENOSPC)
-			break;
-		if (!evict_for_device(device, mapping))
-			break;
-	}
-	return err > 0 ? map_bad_return(device, err) : err;
-}
-
 static int bounce_make(struct hmm_mirror *mirror, uint64_t size, struct bounce **out)
 {
 	struct bounce *bounce = calloc(1, sizeof(*bounce));
@@ -119,7 +99,9 @@ static int bounce_make(struct hmm_mirror *mirror, uint64_t size, struct bounce *
 		.mode = HMM_MODE_STAGE,
 		.memory = memory,
 	};
-	err = map_bounce(mirror, &bounce->mapping);
+	if (self.error)
+		*self.error = 0; /* what is said from here on is the driver's */
+	err = map_with_room(mirror->device, &bounce->mapping);
 	if (err) {
 		arena_free(memory, size);
 		free(bounce);
