@@ -301,9 +301,11 @@ void stats_env_closing(struct hmm *hmm);
 /* source.c: the table that the core calls. */
 extern HIDDEN const struct source_ops as_source_ops, as_source_ops_no_barrier;
 int as_arm(struct as *as, uint64_t start, uint64_t end);
-/* Watch [start, end) no more: what was registered raises no event from now on. Is it about
- * to be unmapped? */
-void as_disarm(struct as *as, uint64_t start, uint64_t end, bool going);
+/* Watch [start, end) no more: what was registered raises no event from now on. @going: it
+ * is about to be unmapped. True: a mapping is watched beside the range, which was one with
+ * it.
+ */
+bool as_disarm(struct as *as, uint64_t start, uint64_t end, bool going);
 
 /* events.c */
 void *event_thread(void *as);

@@ -25,16 +25,6 @@ static bool watched(uint64_t start, uint64_t end)
 	return any;
 }
 
-static bool cuts(uint64_t start, uint64_t end)
-{
-	bool cuts;
-
-	as_lock(&as_self.lock);
-	cuts = watch_cuts_locked(&as_self.watch, start, end);
-	as_unlock(&as_self.lock);
-	return cuts;
-}
-
 /*
  * From here to interpose_end() no handler runs: one that left with siglongjmp() would leave
  * its change under way for ever. The calls that are interposed are those that a signal does
@@ -54,9 +44,8 @@ void interpose_begin_slow(struct op *op, uint64_t start, uint64_t end, enum how 
 		return;
 	}
 	change_begin(hmm, &op->change, start, end);
-	op->rearm = how == DISCARDS && cuts(start, end);
-	if (how != ALTERS)
-		as_disarm(&as_self, start, end, how == UNMAPS);
+	op->rearm = how != ALTERS && as_disarm(&as_self, start, end, how == UNMAPS) &&
+		    how == DISCARDS;
 	core_count(hmm, COUNT_INTERPOSED);
 	op->hmm = hmm;
 }

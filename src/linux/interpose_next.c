@@ -90,7 +90,6 @@ static void look_for_allocator(struct next *next)
 	LOOK(next, malloc);
 	LOOK(next, calloc);
 	LOOK(next, realloc);
-	LOOK(next, reallocarray);
 	LOOK(next, memalign);
 	LOOK(next, aligned_alloc);
 	LOOK(next, posix_memalign);

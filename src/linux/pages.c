@@ -77,8 +77,12 @@ static int add_category(int fd, uint64_t category, uint64_t flag, uint64_t start
 	return 0;
 }
 
-/* Whether a huge page maps the page at @addr: only that one page is asked for. */
-static int is_huge(int fd, uint64_t addr)
+/*
+ * The one page at @addr, if it is in @category: 1, and which of @wanted it is in; 0 it is
+ * not; or -errno.
+ */
+static int scan_page(int fd, uint64_t addr, uint64_t category, uint64_t wanted,
+		     uint64_t *found)
 {
 	struct k_page_region region;
 	struct k_pm_scan_arg arg = {
@@ -87,11 +91,14 @@ static int is_huge(int fd, uint64_t addr)
 		.end = addr + page_size(),
 		.vec = (uintptr_t)&region,
 		.vec_len = 1,
-		.category_mask = K_PAGE_IS_HUGE,
-		.return_mask = K_PAGE_IS_HUGE,
+		.category_mask = category,
+		.return_mask = wanted,
 	};
+	int nr = sys_ioctl(fd, K_PAGEMAP_SCAN, &arg);
 
-	return sys_ioctl(fd, K_PAGEMAP_SCAN, &arg);
+	if (nr > 0)
+		*found = region.categories;
+	return nr;
 }
 
 static bool all_valid(const uint64_t *pfns, uint64_t nr)
@@ -106,7 +113,7 @@ static bool all_valid(const uint64_t *pfns, uint64_t nr)
 static int add_huge(const struct pages *pages, int fd, uint64_t start, uint64_t end,
 		    uint64_t *pfns)
 {
-	uint64_t page = page_size(), block = pages->pmd, stop;
+	uint64_t page = page_size(), block = pages->pmd, stop, found;
 
 	for (uint64_t at = start; at < end; at = stop) {
 		uint64_t *first = pfns + (at - start) / page;
@@ -116,7 +123,7 @@ static int add_huge(const struct pages *pages, int fd, uint64_t start, uint64_t 
 		stop = stop < end ? stop : end;
 		if (!all_valid(first, (stop - at) / page))
 			continue;
-		huge = is_huge(fd, at);
+		huge = scan_page(fd, at, K_PAGE_IS_HUGE, K_PAGE_IS_HUGE, &found);
 		if (huge < 0)
 			return huge;
 		/* The huge zero page is not told apart. */
@@ -174,7 +181,6 @@ static int scan_mapping(struct pages *pages, const struct as_mapping *mapping,
 
 	if (fd < 0)
 		return fd;
-
 	if (!mapping->read || mapping_special(mapping)) {
 		for (uint64_t i = 0; i < (end - start) / page; i++)
 			pfns[i] = HMM_PFN_ERROR;
@@ -217,26 +223,21 @@ int pages_scan(struct pages *pages, struct maps *maps, uint64_t start, uint64_t 
 
 int pages_present(struct pages *pages, uint64_t addr)
 {
-	struct k_page_region region;
-	struct k_pm_scan_arg arg = {
-		.size = sizeof(arg),
-		.start = addr,
-		.end = addr + page_size(),
-		.vec = (uintptr_t)&region,
-		.vec_len = 1,
-		.category_mask = K_PAGE_IS_WPALLOWED, /* watched by a userfaultfd: ours */
-		.return_mask = K_PAGE_IS_WPALLOWED | K_PAGE_IS_PRESENT | K_PAGE_IS_SWAPPED,
-	};
+	const uint64_t there = K_PAGE_IS_PRESENT | K_PAGE_IS_SWAPPED;
+	uint64_t found;
 	int fd, nr;
 
 	/* The older interface does not tell a watched mapping from another. */
 	if (!pages->scan)
 		return -EOPNOTSUPP;
 	fd = own_file_fd(&pages->file);
-	nr = fd < 0 ? fd : sys_ioctl(fd, K_PAGEMAP_SCAN, &arg);
+	/* Of those that are watched by a userfaultfd: ours. */
+	nr = fd < 0 ? fd
+		    : scan_page(fd, addr, K_PAGE_IS_WPALLOWED, K_PAGE_IS_WPALLOWED | there,
+				&found);
 	if (nr < 1)
 		return nr < 0 ? nr : -ENOENT;
-	return region.categories & (K_PAGE_IS_PRESENT | K_PAGE_IS_SWAPPED) ? 1 : 0;
+	return found & there ? 1 : 0;
 }
 
 /* MADV_POPULATE_... says ENOMEM for a hole and for no memory; the maps tell which. */

@@ -135,14 +135,19 @@ static void make_wake(void)
 	}
 }
 
+static void drop_wake(void)
+{
+	if (as_self.wake)
+		sys_munmap(as_self.wake, page_size());
+	as_self.wake = NULL;
+}
+
 static void stop_event_thread(void)
 {
 	if (as_self.uffd.none)
 		return;
 	as_self.stop = true;
-	if (as_self.wake)
-		sys_munmap(as_self.wake, page_size());
-	as_self.wake = NULL;
+	drop_wake();
 	pthread_join(as_self.event_thread, NULL);
 }
 
@@ -165,9 +170,7 @@ static int start_event_thread(void)
 	if (err) {
 		/* Nobody would read the event of the page's end. */
 		uffd_close(&as_self.uffd);
-		if (as_self.wake)
-			sys_munmap(as_self.wake, page_size());
-		as_self.wake = NULL;
+		drop_wake();
 		return err;
 	}
 	while (sem_wait(&as_self.ready))
@@ -288,7 +291,6 @@ static int open_core(const struct hmm_attr *attr, struct hmm **out)
 		.ops = &as_source_ops,
 		.source = &as_self,
 	};
-
 	int err;
 
 	if (sys_membarrier(MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED))

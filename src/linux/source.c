@@ -200,11 +200,13 @@ int as_arm(struct as *as, uint64_t start, uint64_t end)
  * The set first: should the kernel refuse (no room to split a mapping), an event comes,
  * which is just as right.
  */
-void as_disarm(struct as *as, uint64_t start, uint64_t end, bool going)
+bool as_disarm(struct as *as, uint64_t start, uint64_t end, bool going)
 {
 	uint64_t from = start, to = end, ino;
+	bool cut;
 
 	as_lock(&as->lock);
+	cut = watch_cuts_locked(&as->watch, start, end);
 	while (watch_piece_locked(&as->watch, &from, &to, &ino)) {
 		watch_del_locked(&as->watch, from, to);
 		if (going)
@@ -215,6 +217,7 @@ void as_disarm(struct as *as, uint64_t start, uint64_t end, bool going)
 		to = end;
 	}
 	as_unlock(&as->lock);
+	return cut;
 }
 
 /* ---- what is mapped ------------------------------------------------------------------ */
