@@ -82,53 +82,36 @@ static int libc_truncate(int fd, off_t len)
 
 #define TURNS 3
 
+/* Those that have one name. */
+#define LIBC_CALLS                                                      \
+	.munmap = munmap, .mremap = libc_mremap, .madvise = madvise,    \
+	.process_madvise = libc_process_madvise, .mprotect = mprotect,  \
+	.pkey_mprotect = pkey_mprotect, .shmat = shmat, .shmdt = shmdt, \
+	.remap_file_pages = remap_file_pages
+
 static const struct kit_calls libc_calls[TURNS] = {
 	{
-		.munmap = munmap,
+		LIBC_CALLS,
 		.mmap = plain_mmap,
-		.mremap = libc_mremap,
-		.madvise = madvise,
-		.process_madvise = libc_process_madvise,
-		.mprotect = mprotect,
-		.pkey_mprotect = pkey_mprotect,
 		.brk = brk,
-		.shmat = shmat,
-		.shmdt = shmdt,
 		.ftruncate = plain_ftruncate,
 		.fallocate = plain_fallocate,
-		.remap_file_pages = remap_file_pages,
 		.fork = fork,
 	},
 	{
-		.munmap = munmap,
+		LIBC_CALLS,
 		.mmap = wide_mmap,
-		.mremap = libc_mremap,
-		.madvise = madvise,
-		.process_madvise = libc_process_madvise,
-		.mprotect = mprotect,
-		.pkey_mprotect = pkey_mprotect,
 		.brk = libc_sbrk,
-		.shmat = shmat,
-		.shmdt = shmdt,
 		.ftruncate = wide_ftruncate,
 		.fallocate = wide_fallocate,
-		.remap_file_pages = remap_file_pages,
 		.fork = _Fork,
 	},
 	{
-		.munmap = munmap,
+		LIBC_CALLS,
 		.mmap = plain_mmap,
-		.mremap = libc_mremap,
-		.madvise = madvise,
-		.process_madvise = libc_process_madvise,
-		.mprotect = mprotect,
-		.pkey_mprotect = pkey_mprotect,
 		.brk = libc_sbrk,
-		.shmat = shmat,
-		.shmdt = shmdt,
 		.ftruncate = libc_truncate,
 		.fallocate = plain_fallocate,
-		.remap_file_pages = remap_file_pages,
 		.fork = fork,
 	},
 };

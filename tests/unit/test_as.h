@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #define CHECK(what)                                                                      \
@@ -34,6 +35,22 @@
 #endif
 
 #define PAGE ((unsigned long)getpagesize())
+
+/* In a process of its own, which has a minute: its exit status; -1 it was killed. */
+static inline int run_in_child(int (*run)(void))
+{
+	int status;
+	pid_t pid;
+
+	fflush(stdout);
+	pid = fork();
+	if (!pid) {
+		alarm(60);
+		exit(run());
+	}
+	CHECK(pid > 0 && waitpid(pid, &status, 0) == pid);
+	return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+}
 
 static int plain_map(struct hmm_device *device, struct hmm_mapping *mapping)
 {

@@ -262,21 +262,13 @@ int main(void)
 	CHECK(mkdtemp(empty));
 	for (size_t i = 0; i < sizeof(situations) / sizeof(situations[0]); i++) {
 		int status;
-		pid_t pid;
 
 		printf("%s\n", situations[i].name);
-		fflush(stdout);
-		pid = fork();
-		if (!pid) {
-			alarm(60);
-			exit(situations[i].run());
-		}
-		CHECK(pid > 0 && waitpid(pid, &status, 0) == pid);
-		if (!WIFEXITED(status) || WEXITSTATUS(status) == 1)
+		status = run_in_child(situations[i].run);
+		if (status && status != SKIP)
 			rmdir(empty);
-		CHECK(WIFEXITED(status));
-		CHECK(WEXITSTATUS(status) == 0 || WEXITSTATUS(status) == SKIP);
-		skipped |= WEXITSTATUS(status) == SKIP;
+		CHECK(status == 0 || status == SKIP);
+		skipped |= status == SKIP;
 	}
 	rmdir(empty);
 	if (skipped)

@@ -116,21 +116,13 @@ int main(void)
 
 	for (size_t i = 0; i < sizeof(situations) / sizeof(situations[0]); i++) {
 		int status;
-		pid_t pid;
 
 		if (SANITIZED && situations[i].plain)
 			continue;
 		printf("%s: ", situations[i].name);
-		fflush(stdout);
-		pid = fork();
-		if (!pid) {
-			alarm(60);
-			exit(situations[i].run());
-		}
-		CHECK(pid > 0 && waitpid(pid, &status, 0) == pid);
-		CHECK(WIFEXITED(status));
-		CHECK(WEXITSTATUS(status) == 0 || WEXITSTATUS(status) == SKIP);
-		skipped |= WEXITSTATUS(status) == SKIP;
+		status = run_in_child(situations[i].run);
+		CHECK(status == 0 || status == SKIP);
+		skipped |= status == SKIP;
 	}
 	printf("\n");
 	if (skipped)
