@@ -283,8 +283,7 @@ static void mixed(void)
 /* A private file is not taken for anonymous huge pages because of its name. */
 static void names(void)
 {
-	struct as_mapping m = {
-		.ino = 1, .page = PAGE, .name = "/anon_hugepage (deleted)"};
+	struct as_mapping m = {.ino = 1, .page = PAGE, .name = "/anon_hugepage (deleted)"};
 
 	CHECK(mapping_unpinnable(&m));
 	m.page = 512 * PAGE;
