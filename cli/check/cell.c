@@ -147,7 +147,7 @@ static int apply(struct check_run *run, const struct kit_change *change)
 static int look_where_moved(struct check_run *run)
 {
 	const struct hmm_check_device *table = run->env->dev->table;
-	uint8_t *at = run->act.moved, *end = at + run->act.moved_len;
+	uint8_t *at = run->act.moved, *end;
 	bool write = run->r.kind->traits & T_WRITE;
 	bool shared = run->r.kind->traits & T_SHARED;
 	uint64_t word = 0, seen = 0;
@@ -156,6 +156,7 @@ static int look_where_moved(struct check_run *run)
 	/* Shared memory at both addresses: there is no more to be told apart. */
 	if (!at || (shared && run->act.effect.access == KIT_SAME))
 		return 0;
+	end = at + run->act.moved_len;
 	kit_stamp_fill((uint8_t *)&word, 0, 8, kit_stamp_next());
 	if (write && guarded_write(end - 8, &word, 8))
 		return check_fail(run, "the CPU cannot write where the memory moved to");

@@ -142,7 +142,7 @@ static bool all_zero(const unsigned char *at, const unsigned char *end)
 	return at >= end;
 }
 
-int hmm_struct_take(void *to, size_t size, const void *from, const char *name)
+int core_struct_take(void *to, size_t size, const void *from, const char *name)
 {
 	size_t given;
 
@@ -164,11 +164,21 @@ int hmm_struct_take(void *to, size_t size, const void *from, const char *name)
 	return 0;
 }
 
-void hmm_struct_give(void *to, size_t room, const void *from, size_t size)
+void core_struct_give(void *to, size_t room, const void *from, size_t size)
 {
 	memcpy(to, from, room < size ? room : size);
 	if (room > size)
 		memset((char *)to + size, 0, room - size);
+}
+
+int hmm_struct_take(void *to, size_t size, const void *from, const char *name)
+{
+	return core_struct_take(to, size, from, name);
+}
+
+void hmm_struct_give(void *to, size_t room, const void *from, size_t size)
+{
+	core_struct_give(to, room, from, size);
 }
 
 void *hmm_device_priv(const struct hmm_device *device)

@@ -112,7 +112,8 @@ int hmm_mirror_create(struct hmm_device *device, const struct hmm_mirror_attr *g
 	if (core_dead(device->hmm))
 		return core_error(-ECHILD, "hmm_mirror_create: the device is the parent's");
 	if (given)
-		err = hmm_struct_take(&attr, sizeof(attr), given, "struct hmm_mirror_attr");
+		err = core_struct_take(&attr, sizeof(attr), given,
+				       "struct hmm_mirror_attr");
 	if (!err)
 		err = check_attr(&attr);
 	mirror = err ? NULL : hmm_device_mirror(device);
@@ -267,6 +268,6 @@ int hmm_stats_read(struct hmm *hmm, struct hmm_mirror *mirror, struct hmm_stats 
 	sum.events = atomic_load(&hmm->counters[COUNT_EVENTS]);
 	sum.interposed = atomic_load(&hmm->counters[COUNT_INTERPOSED]);
 	sum.perf_records = atomic_load(&hmm->counters[COUNT_PERF]);
-	hmm_struct_give(out, size, &sum, sizeof(sum));
+	core_struct_give(out, size, &sum, sizeof(sum));
 	return 0;
 }

@@ -185,9 +185,9 @@ void core_count(struct hmm *hmm, enum core_count which);
 /* Is it ours within so many milliseconds? */
 bool mutex_lock_within(pthread_mutex_t *mutex, uint32_t ms);
 
-/* Structures that grow: as hmm/driver.h has them. */
-HMM_API int hmm_struct_take(void *to, size_t size, const void *from, const char *name);
-HMM_API void hmm_struct_give(void *to, size_t room, const void *from, size_t size);
+/* Structures that grow: what drivers have as hmm_struct_take() and hmm_struct_give(). */
+int core_struct_take(void *to, size_t size, const void *from, const char *name);
+void core_struct_give(void *to, size_t room, const void *from, size_t size);
 
 /* What hmm_error() says in this thread; returns err. May be called anywhere unlocked. */
 int core_error(int err, const char *format, ...) __attribute__((format(printf, 2, 3)));

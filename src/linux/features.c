@@ -39,8 +39,8 @@ static void add(struct list *list, const char *group, const char *name,
 		snprintf(f.reason, sizeof(f.reason), "%s", text.reason);
 		snprintf(f.remedy, sizeof(f.remedy), "%s", text.remedy ? text.remedy : "");
 	}
-	hmm_struct_give(list->features + (list->nr - 1) * list->size, list->size, &f,
-			sizeof(f));
+	core_struct_give(list->features + (list->nr - 1) * list->size, list->size, &f,
+			 sizeof(f));
 }
 
 static enum hmm_feature_state there(bool is)

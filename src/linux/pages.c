@@ -84,7 +84,7 @@ static int add_category(int fd, uint64_t category, uint64_t flag, uint64_t start
 static int scan_page(int fd, uint64_t addr, uint64_t category, uint64_t wanted,
 		     uint64_t *found)
 {
-	struct k_page_region region;
+	struct k_page_region region = {0};
 	struct k_pm_scan_arg arg = {
 		.size = sizeof(arg),
 		.start = addr,

@@ -363,8 +363,10 @@ void as_drop(void)
 
 static void forget_fds(void)
 {
-	as_self.uffd.own = as_self.maps.file.handle = as_self.pages.file.handle =
-		as_self.tasks.file.handle = OWN_NONE;
+	as_self.uffd.own = OWN_NONE;
+	as_self.maps.file.handle = OWN_NONE;
+	as_self.pages.file.handle = OWN_NONE;
+	as_self.tasks.file.handle = OWN_NONE;
 	as_self.perf.nr_rings = 0;
 	as_self.wake = NULL;
 	as_self.uffd.closed = as_self.uffd.none = false;
@@ -438,7 +440,7 @@ static int check_attr(const struct hmm_attr *given, struct hmm_attr *out)
 	int err;
 
 	*out = (struct hmm_attr){.size = sizeof(*out)};
-	err = given ? hmm_struct_take(out, sizeof(*out), given, "struct hmm_attr") : 0;
+	err = given ? core_struct_take(out, sizeof(*out), given, "struct hmm_attr") : 0;
 	if (err)
 		return err;
 	if (out->flags & ~FLAGS || out->max_translations > MAX_TRANSLATIONS)

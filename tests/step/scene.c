@@ -242,7 +242,7 @@ static void *stepped(void *unused)
 
 static void fork_and_wait(void)
 {
-	int status;
+	int status = -1;
 	pid_t child = fork();
 
 	if (!child)
