@@ -124,7 +124,7 @@ static void note_shifts(struct series_change *sc, const struct names *before,
 		struct series_shift x = {
 			.name = e->name, .to = e->file, .kind = e->kind, .line = e->line};
 
-		if (!at)
+		if (!at || !before->v.v)
 			continue;
 		was = &before->v.v[*at];
 		x.from = was->file;

@@ -126,12 +126,11 @@ struct closed {
 
 /* ---- the process ------------------------------------------------------------------ */
 
-#define STRIPES      64 /* threads with reference counts of their own; the last is shared */
-#define MIRRORS      1024 /* at a time */
-#define GONE_MIRRORS 64   /* kept for calls that were under way when they were destroyed */
-#define CHANGES      4096 /* remembered */
-#define CLASS_MAX    48
-#define NO_SLOT      0u
+#define STRIPES   64   /* threads with reference counts of their own; the last is shared */
+#define MIRRORS   1024 /* at a time */
+#define CHANGES   4096 /* remembered */
+#define CLASS_MAX 48
+#define NO_SLOT   0u
 
 struct logged {
 	_Atomic uint64_t start, end;
@@ -194,8 +193,6 @@ struct hmm {
 	uint64_t closed_wait;
 
 	struct hmm_mirror *mirrors[MIRRORS];
-	struct hmm_mirror *gone[GONE_MIRRORS]; /* destroyed, the oldest at gone_next */
-	uint32_t gone_next;
 	struct hmm_stats past; /* of the mirrors that were destroyed */
 	_Atomic uint32_t refs;
 
@@ -374,6 +371,7 @@ bool stage_drop_idle(struct hmm_mirror *mirror);
 int mirror_usable(struct hmm_mirror *mirror);
 int mirror_close(struct hmm_mirror *mirror);
 int mirror_make_default(struct hmm_device *device);
+void mirrors_fini(struct hmm *hmm);
 
 static inline uint64_t lower(uint64_t a, uint64_t b)
 {

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* How does the core of a struct hmm begin and end, and what is left of it after a fork? */
 #include <errno.h>
-#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
@@ -66,8 +65,7 @@ void core_destroy(struct hmm *hmm)
 {
 	/* What nobody was woken for; there is no mirror left that could be asked. */
 	thread_detach_all(hmm);
-	for (unsigned int i = 0; i < GONE_MIRRORS; i++)
-		free(hmm->gone[i]);
+	mirrors_fini(hmm);
 	index_fini(&hmm->index);
 	slots_fini(hmm);
 	arena_free(hmm->wiped, page_size());

@@ -194,17 +194,35 @@ static void add_stats(struct hmm_stats *sum, const struct hmm_stats *one)
 }
 
 /*
+ * Destroyed, the oldest at gone_next; the mirror lock of the one struct hmm guards them. A
+ * leak checker of the program looks into static memory, and not into the library's arena.
+ * What the child of a fork finds here is the parent's, and stays.
+ */
+#define GONE_MIRRORS 64
+static struct hmm_mirror *gone[GONE_MIRRORS];
+static uint32_t gone_next;
+
+/*
  * A call that was under way may still look at it: it finds no translation there, and then
  * that it is closing. The memory goes when so many more were destroyed.
  */
 static struct hmm_mirror *keep_locked(struct hmm_mirror *mirror)
 {
-	struct hmm *hmm = mirror->hmm;
-	struct hmm_mirror *oldest = hmm->gone[hmm->gone_next];
+	struct hmm_mirror *oldest = gone[gone_next];
 
-	hmm->gone[hmm->gone_next] = mirror;
-	hmm->gone_next = (hmm->gone_next + 1) % GONE_MIRRORS;
-	return oldest;
+	gone[gone_next] = mirror;
+	gone_next = (gone_next + 1) % GONE_MIRRORS;
+	return oldest && oldest->hmm == mirror->hmm ? oldest : NULL;
+}
+
+void mirrors_fini(struct hmm *hmm)
+{
+	for (unsigned int i = 0; i < GONE_MIRRORS; i++) {
+		if (!gone[i] || gone[i]->hmm != hmm)
+			continue;
+		free(gone[i]);
+		gone[i] = NULL;
+	}
 }
 
 int hmm_mirror_destroy(struct hmm_mirror *mirror)
@@ -244,7 +262,8 @@ static uint64_t own_memory(const struct hmm *hmm)
 					       (sizeof(struct slot) + sizeof(struct cold));
 
 	used += (atomic_load(&hmm->index.table)->mask + 1) * sizeof(struct bucket);
-	return used + (uint64_t)hmm->nr_stripes * hmm->slots_high * sizeof(uint32_t);
+	return used + (uint64_t)__atomic_load_n(&hmm->nr_stripes, __ATOMIC_RELAXED) *
+			      hmm->slots_high * sizeof(uint32_t);
 }
 
 int hmm_stats_read(struct hmm *hmm, struct hmm_mirror *mirror, struct hmm_stats *out,

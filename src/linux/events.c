@@ -133,7 +133,7 @@ static void take(struct reader *r, const struct uffd_msg *msg)
 /* Marked. */
 static void read_some(struct reader *r)
 {
-	struct uffd_msg batch[BATCH];
+	struct uffd_msg batch[BATCH] = {0};
 	int fd = r->apart ? r->fd : uffd_fd(&r->as->uffd);
 	long got = fd < 0 ? fd : sys_read(fd, batch, sizeof(batch));
 

@@ -332,9 +332,12 @@ static bool unmapped_while_it_reads(void)
 	pthread_t thread;
 	char c;
 
-	char *other = map(1, PROT_READ | PROT_WRITE);
+	/* With a hole between them: what is side by side may be one mapping. */
+	size_t page = (size_t)getpagesize();
+	char *other = map(3 * page, PROT_READ | PROT_WRITE);
 
-	slow_memory = map(1, PROT_READ | PROT_WRITE);
+	CHECK(!munmap(other + page, page));
+	slow_memory = other + 2 * page;
 	up((struct hmm_ref_attr){.modes = DIRECT, .delay_ns = 400000000});
 	began = now_ms();
 	CHECK(!hmm_ref_read(ref, slow_memory, &c, 1));
