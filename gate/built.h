@@ -3,7 +3,7 @@
 #ifndef GATE_BUILT_H
 #define GATE_BUILT_H
 
-#include "util.h"
+#include "base/util.h"
 
 struct elf_symbol {
 	const char *name, *module, *kind, *ns;

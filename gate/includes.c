@@ -10,7 +10,7 @@
  */
 #include <stdlib.h>
 
-#include "components.h"
+#include "base/components.h"
 #include "includes.h"
 
 #define NONE UINT32_MAX

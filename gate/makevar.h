@@ -3,7 +3,7 @@
 #ifndef GATE_MAKEVAR_H
 #define GATE_MAKEVAR_H
 
-#include "util.h"
+#include "base/util.h"
 
 struct makevars {
 	struct map index;

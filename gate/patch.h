@@ -3,7 +3,7 @@
 #ifndef GATE_PATCH_H
 #define GATE_PATCH_H
 
-#include "util.h"
+#include "base/util.h"
 
 struct trailer {
 	const char *key, *value;

@@ -3,7 +3,7 @@
 #ifndef GATE_POLICY_H
 #define GATE_POLICY_H
 
-#include "util.h"
+#include "base/util.h"
 
 #define POLICY_FILE ".exportgate"
 

@@ -9,7 +9,7 @@
  */
 #include <stdlib.h>
 
-#include "components.h"
+#include "base/components.h"
 #include "reach.h"
 
 static void number_nodes(struct reach *r)

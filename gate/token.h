@@ -3,7 +3,7 @@
 #ifndef GATE_TOKEN_H
 #define GATE_TOKEN_H
 
-#include "util.h"
+#include "base/util.h"
 
 enum tok_kind {
 	TOK_EOF,
