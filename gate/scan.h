@@ -3,7 +3,7 @@
 #ifndef GATE_SCAN_H
 #define GATE_SCAN_H
 
-#include "policy.h"
+#include "policy/policy.h"
 #include "template.h"
 #include "tree.h"
 

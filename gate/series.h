@@ -4,7 +4,7 @@
 #define GATE_SERIES_H
 
 #include "judge.h"
-#include "maintainers.h"
+#include "policy/maintainers.h"
 #include "patch.h"
 
 /* A file before and after one change; NULL text = it does not exist then. */

@@ -11,7 +11,7 @@
 #include <stdlib.h>
 
 #include "judge.h"
-#include "maintainers.h"
+#include "policy/maintainers.h"
 #include "patch.h"
 #include "series.h"
 
