@@ -4,8 +4,8 @@
 #define GATE_SCAN_H
 
 #include "policy/policy.h"
-#include "template.h"
-#include "tree.h"
+#include "sources/template.h"
+#include "sources/tree.h"
 
 struct module {
 	const char *name; /* "vmlinux", or the object's path without ".o" */
