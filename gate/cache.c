@@ -16,7 +16,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "scan.h"
+#include "cache.h"
 
 #define MAGIC "exportgate facts 2\n"
 

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 
 #include "command.h"
+#include "run.h"
 #include "history.h"
 
 struct scan *command_scan(struct options *o, const char *dir, struct policy *p,

@@ -3,7 +3,7 @@
 #ifndef GATE_HISTORY_H
 #define GATE_HISTORY_H
 
-#include "scan.h"
+#include "model/scan.h"
 
 enum state { STATE_ABSENT, STATE_CONSUMED, STATE_DANGLING };
 

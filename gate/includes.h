@@ -3,7 +3,7 @@
 #ifndef GATE_INCLUDES_H
 #define GATE_INCLUDES_H
 
-#include "scan.h"
+#include "model/scan.h"
 
 struct includes;
 struct includes *includes_create(const struct scan *s);

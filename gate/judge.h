@@ -3,7 +3,7 @@
 #ifndef GATE_JUDGE_H
 #define GATE_JUDGE_H
 
-#include "scan.h"
+#include "model/scan.h"
 
 struct waiver {
 	const char *symbol, *reason, *owner, *expires;

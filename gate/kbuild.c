@@ -10,6 +10,7 @@
 #include <stdlib.h>
 
 #include "kbuild.h"
+#include "members.h"
 #include "makevar.h"
 
 struct kbuild {

@@ -3,7 +3,7 @@
 #ifndef GATE_KBUILD_H
 #define GATE_KBUILD_H
 
-#include "scan.h"
+#include "model/scan.h"
 
 /* Folds "a/../b" and drops "./". The caller frees it. */
 char *normal_path(const char *path);

@@ -8,6 +8,7 @@
 #include <ctype.h>
 #include <stdlib.h>
 
+#include "members.h"
 #include "series.h"
 
 struct definition {

@@ -5,6 +5,7 @@
 #define GATE_LINK_H
 
 #include "includes.h"
+#include "linker.h"
 
 /* One name that is exported, by however many exports. */
 struct export_name {

@@ -10,7 +10,7 @@
 #include <stdlib.h>
 #include <sys/mman.h>
 
-#include "scan.h"
+#include "cache.h"
 
 #define MAGIC   "exportgate linked 1"
 #define NO_TEXT 0 /* where a text may be missing; others begin at 1 */

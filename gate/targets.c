@@ -9,7 +9,7 @@
 #include <ctype.h>
 #include <stdlib.h>
 
-#include "scan.h"
+#include "members.h"
 
 struct targets {
 	struct scan *s;

@@ -3,7 +3,7 @@
 #ifndef GATE_UNSEEN_H
 #define GATE_UNSEEN_H
 
-#include "scan.h"
+#include "model/scan.h"
 
 /* A program of the tree writes the export when the tree is built. */
 bool unseen_is_generated(const struct scan *s, const char *symbol, const char *module);

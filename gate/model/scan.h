@@ -105,46 +105,13 @@ struct scan {
 	} stats;
 };
 
-struct scan_options {
-	const char *cache; /* folder, NULL = no cache */
-	bool refresh;      /* do not read the cache */
-};
-
-/* The scan takes the tree over; the policy must outlive it. */
-struct scan *scan_run(struct tree *tree, struct policy *policy,
-		      const struct scan_options *opt);
-struct scan *scan_dir(const char *dir, struct policy *policy,
-		      const struct scan_options *opt);
-void scan_free(struct scan *s);
-
 /* membership.c */
 u32 scan_module(struct scan *s, const char *name, bool builtin);
 void scan_add_member(struct scan *s, u32 file, u32 module);
 void scan_seal_members(struct scan *s);
 bool scan_file_in(const struct scan *s, u32 file, u32 module);
-/* kbuild.c, library.c: who belongs to which module */
-void kbuild_members(struct scan *s);
-void library_members(struct scan *s);
-void library_exports(struct scan *s);
-/* link.c: who consumes what. Before the modules are known, and after. */
-struct linker;
-struct linker *linker_create(struct scan *s);
-void linker_link(struct linker *l);
-/* cache.c */
-struct cache;
-struct cache *cache_load(const char *dir, const struct tree *t, u64 policy_digest);
-bool cache_take(struct cache *c, struct tree *t, bool headers, u64 digest);
-void cache_store(const char *dir, const struct tree *t, u64 policy_digest, u64 digest);
-void cache_free(struct cache *c);
-/* Of this very program: what another build found is of no use. */
-u64 cache_build_id(void);
-/* A file of the cache as a whole, for the scan's tree and policy. */
-void cache_write(const char *dir, const struct scan *s, const char *what, struct buf *b);
-bool cache_read(const char *dir, const struct scan *s, const char *what, struct buf *b);
-/* linked.c */
-bool linked_load(const char *dir, struct scan *s);
-void linked_store(const char *dir, const struct scan *s);
 
+/* export.c */
 const char *scan_path(const struct scan *s, u32 file);
 const char *export_kind_name(u32 kind);
 /* The symbol as the linker sees it: __tracepoint_x, __SCK__x, x. */
