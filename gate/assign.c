@@ -10,7 +10,7 @@
 #include <stdlib.h>
 
 #include "link.h"
-#include "members.h"
+#include "buildfiles/members.h"
 
 static void alias(struct linker *l, u32 name, const char *prefix, const char *s,
 		  const char *suffix)

@@ -5,7 +5,7 @@
 
 #include "cache.h"
 #include "linker.h"
-#include "members.h"
+#include "buildfiles/members.h"
 #include "run.h"
 
 /* Folders of a kernel tree whose files are never part of a kernel or a module. */

@@ -10,6 +10,7 @@
 #include <ctype.h>
 #include <stdlib.h>
 
+#include "buildfiles/members.h"
 #include "series.h"
 
 /* ---------------------------------------------------------------- exports ---------- */

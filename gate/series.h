@@ -66,8 +66,4 @@ void series_free(struct series *s);
 /* series_load.c -> series.c */
 void series_find_exports(struct series *s);
 
-/* library.c: the names that a version script or a symbol list exports. */
-typedef void script_fn(void *arg, const char *name, const char *node, u32 line);
-void library_script_names(const char *text, size_t len, script_fn *fn, void *arg);
-
 #endif

@@ -12,6 +12,7 @@
 
 #include "judge.h"
 #include "policy/maintainers.h"
+#include "buildfiles/members.h"
 #include "patch.h"
 #include "series.h"
 

@@ -9,7 +9,6 @@
 #include <stdlib.h>
 
 #include "members.h"
-#include "series.h"
 
 struct definition {
 	u32 file, line, str, next;

@@ -11,4 +11,8 @@ void library_members(struct scan *s);
 /* What version scripts and lists of symbols export. */
 void library_exports(struct scan *s);
 
+/* The names that a version script or a symbol list exports. */
+typedef void script_fn(void *arg, const char *name, const char *node, u32 line);
+void library_script_names(const char *text, size_t len, script_fn *fn, void *arg);
+
 #endif
