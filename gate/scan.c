@@ -4,7 +4,7 @@
 #include <unistd.h>
 
 #include "cache.h"
-#include "linker.h"
+#include "links/linker.h"
 #include "buildfiles/members.h"
 #include "run.h"
 
