@@ -3,7 +3,7 @@
 #include <stdlib.h>
 
 #include "command.h"
-#include "run.h"
+#include "scan/run.h"
 #include "history.h"
 
 struct scan *command_scan(struct options *o, const char *dir, struct policy *p,

@@ -5,7 +5,7 @@
 #include <sys/stat.h>
 
 #include "command.h"
-#include "run.h"
+#include "scan/run.h"
 #include "series.h"
 
 static void print_changes(const struct series *s)

@@ -10,7 +10,7 @@
 #include <stdlib.h>
 
 #include "command.h"
-#include "run.h"
+#include "scan/run.h"
 #include "built.h"
 #include "history.h"
 #include "unseen.h"

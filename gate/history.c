@@ -4,7 +4,7 @@
 #include <stdlib.h>
 
 #include "history.h"
-#include "run.h"
+#include "scan/run.h"
 
 static struct past_export *entry_of(struct history *h, struct policy *p,
 				    const struct scan *s, const struct export *e)

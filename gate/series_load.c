@@ -10,7 +10,7 @@
 #include <stdlib.h>
 
 #include "history.h"
-#include "run.h"
+#include "scan/run.h"
 #include "series.h"
 
 static char *copy_text(const char *s, size_t n)
