@@ -11,9 +11,9 @@
 
 #include "command.h"
 #include "scan/run.h"
-#include "built.h"
+#include "objects/built.h"
 #include "history.h"
-#include "unseen.h"
+#include "objects/unseen.h"
 
 enum difference {
 	DIFF_NONE,
