@@ -3,7 +3,7 @@
 #ifndef GATE_REPORT_H
 #define GATE_REPORT_H
 
-#include "judge.h"
+#include "rules/judge.h"
 
 void report_table(const struct scan *s, const struct judgement *j, bool all);
 void report_violations(const struct judgement *j);

@@ -3,7 +3,7 @@
 #ifndef GATE_SERIES_H
 #define GATE_SERIES_H
 
-#include "judge.h"
+#include "rules/judge.h"
 #include "policy/maintainers.h"
 #include "patch.h"
 

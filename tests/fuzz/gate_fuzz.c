@@ -10,7 +10,7 @@
  */
 #include <stdlib.h>
 
-#include "judge.h"
+#include "rules/judge.h"
 #include "policy/maintainers.h"
 #include "buildfiles/members.h"
 #include "patch.h"
