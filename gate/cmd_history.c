@@ -4,7 +4,7 @@
 #include <stdlib.h>
 
 #include "command.h"
-#include "history.h"
+#include "changes/history.h"
 
 static void load(struct options *o, struct history *h, struct policy *p)
 {

@@ -4,7 +4,7 @@
 
 #include "command.h"
 #include "scan/run.h"
-#include "history.h"
+#include "changes/history.h"
 
 struct scan *command_scan(struct options *o, const char *dir, struct policy *p,
 			  struct judgement *j)

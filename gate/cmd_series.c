@@ -6,7 +6,7 @@
 
 #include "command.h"
 #include "scan/run.h"
-#include "series.h"
+#include "changes/series.h"
 
 static void print_changes(const struct series *s)
 {

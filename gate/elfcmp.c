@@ -12,7 +12,7 @@
 #include "command.h"
 #include "scan/run.h"
 #include "objects/built.h"
-#include "history.h"
+#include "changes/history.h"
 #include "objects/unseen.h"
 
 enum difference {

@@ -8,7 +8,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
-#include "history.h"
+#include "changes/history.h"
 
 static void put_text(FILE *f, const char *s)
 {

@@ -13,8 +13,8 @@
 #include "rules/judge.h"
 #include "policy/maintainers.h"
 #include "buildfiles/members.h"
-#include "patch.h"
-#include "series.h"
+#include "changes/patch.h"
+#include "changes/series.h"
 
 enum { TARGET_TOKENS, TARGET_PATCH, TARGET_POLICY };
 
