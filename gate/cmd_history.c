@@ -5,6 +5,7 @@
 
 #include "command.h"
 #include "changes/history.h"
+#include "reports/html.h"
 
 static void load(struct options *o, struct history *h, struct policy *p)
 {

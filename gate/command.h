@@ -3,7 +3,7 @@
 #ifndef GATE_COMMAND_H
 #define GATE_COMMAND_H
 
-#include "report.h"
+#include "reports/report.h"
 
 struct options {
 	const char *policy;
@@ -22,6 +22,8 @@ int cmd_explain(struct options *o);
 int cmd_series(struct options *o);
 int cmd_history(struct options *o);
 int cmd_due(struct options *o);
+/* --elf: what built objects say, alone or beside a tree. */
+int elf_command(struct options *o);
 
 /* Scans and judges one tree as the options say; the caller frees all three. */
 struct scan *command_scan(struct options *o, const char *dir, struct policy *p,

@@ -12,7 +12,6 @@
 #include "command.h"
 #include "scan/run.h"
 #include "objects/built.h"
-#include "changes/history.h"
 #include "objects/unseen.h"
 
 enum difference {

@@ -65,9 +65,5 @@ struct tallies {
 };
 void history_tally(const struct history *h, const struct policy *p, struct tallies *out,
 		   struct tally *total);
-void history_html(const struct history *h, const struct policy *p, const char *file);
-
-struct options;
-int elf_command(struct options *o);
 
 #endif

@@ -8,7 +8,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
-#include "changes/history.h"
+#include "html.h"
 
 static void put_text(FILE *f, const char *s)
 {
