@@ -8,6 +8,10 @@ By symbols: what each archive and library leaves undefined may be defined only b
 that stand below it. By headers: what each object was compiled from (ninja's record of its
 dependencies) may lie only in the folders that its part may see. And in some folders no file
 may need, through others, one that needs it.
+
+A folder of rooms (gate/) says in each room's README.md, in the paragraph that begins with
+"May use:", which other rooms it may use. That is held against headers and symbols, and the
+arrows may form no circle.
 """
 
 import glob
@@ -57,6 +61,9 @@ HAVE_A_DRIVER = ("cli/check/case_deadlock.c",  # one whose release frees
 
 # Folders in which files form no circle by the symbols that they use.
 NO_CIRCLES = ("kit", "drivers/ref", "drivers/uring", "bench")
+
+# Folders of rooms.
+ROOMED = ("gate",)
 
 failures = 0
 
@@ -186,6 +193,75 @@ def check_includes(source, build):
     return objects
 
 
+def rooms_may_use(source, folder):
+    """room: the other rooms that its head file lets it use"""
+    may = {}
+    for path in glob.glob(os.path.join(source, folder, "*", "README.md")):
+        with open(path, encoding="utf-8") as file:
+            said = re.search(r"^May use: ([^.]*)\.$", file.read(), re.M)
+        room = os.path.basename(os.path.dirname(path))
+        if not said:
+            complain(f"{folder}/{room}/README.md: no line 'May use: ROOM, ROOM.'")
+        rooms = said.group(1).replace("\n", " ").split(", ") if said else []
+        may[room] = {r for r in rooms if r != "no other room"}
+    for room, others in may.items():
+        for other in sorted(others - set(may)):
+            complain(f"{folder}/{room}/README.md lets it use {other}, which is no room")
+            others.discard(other)
+    return may
+
+
+def room_units(source, build, folder):
+    """[(source file, headers it includes, symbols it leaves undefined, those it defines)]"""
+    deps = subprocess.run(["ninja", "-C", build, "-t", "deps"], check=True,
+                          capture_output=True, text=True).stdout
+    units = {}
+    for block in deps.split("\n\n"):
+        lines = block.strip().splitlines()
+        paths = [os.path.relpath(os.path.normpath(os.path.join(build, line.strip())), source)
+                 for line in lines[1:]]
+        if not paths or not paths[0].startswith(folder + "/"):
+            continue
+        obj = os.path.join(build, lines[0].split(": #deps")[0])
+        if os.path.exists(obj) and os.path.exists(os.path.join(source, paths[0])):
+            headers = [p for p in paths[1:] if p.startswith(folder + "/")]
+            units[paths[0]] = (paths[0], headers, symbols(obj, "--undefined-only"),
+                               symbols(obj, "--defined-only", "--extern-only"))
+    return list(units.values())
+
+
+def room_complaints(folder, may, units):
+    """What breaks the rooms' arrows, one line each."""
+    found = []
+    circle = find_circle(may)
+    if circle:
+        found.append(f"{folder}: a circle of rooms: {' -> '.join(circle)}")
+    home = {}
+    for unit, _, _, defined in units:
+        room = unit.split("/")[1]
+        if unit.count("/") != 2 or room not in may:
+            found.append(f"{unit} is in no room with a README.md")
+        home.update({symbol: room for symbol in defined})
+    for unit, headers, used, _ in units:
+        room = unit.split("/")[1]
+        sees = may.get(room, set()) | {room}
+        for header in headers:
+            if header.split("/")[1] not in sees:
+                found.append(f"{unit} includes {header}, but {room} may not use that room")
+        for symbol in sorted(used):
+            if home.get(symbol, room) not in sees:
+                found.append(f"{unit} uses {symbol}, but {room} may not use {home[symbol]}")
+    return found
+
+
+def check_rooms(source, build):
+    for folder in ROOMED:
+        units = room_units(source, build, folder)
+        if units:  # it may not be built here
+            for line in room_complaints(folder, rooms_may_use(source, folder), units):
+                complain(line)
+
+
 def main():
     source, build = (os.path.realpath(p) for p in sys.argv[1:3])
     if not os.path.exists(os.path.join(build, "src/libhmm.so")):
@@ -197,6 +273,7 @@ def main():
     drivers = check_drivers(build)
     for folder in NO_CIRCLES:
         check_circles(build, folder)
+    check_rooms(source, build)
     objects = check_includes(source, build)
     print(f"{archives} archives, {drivers} drivers, {objects} objects looked at")
     return 1 if failures or not objects else 0
