@@ -18,4 +18,4 @@ cppcheck --enable=warning,performance,portability --std=c11 --quiet -j "$(nproc)
 	--error-exitcode=1 --inline-suppr --cppcheck-build-dir="$build/cppcheck" \
 	--suppressions-list=tests/build/cppcheck.suppress -D_GNU_SOURCE -D__x86_64__ -D__linux__ \
 	"-DRB_PROTOTYPE_INTERNAL(a,b,c,d,e)=" "-DRB_GENERATE_INTERNAL(a,b,c,d,e)=" \
-	-I include -I src $parts
+	-I include -I src -I gate $parts
