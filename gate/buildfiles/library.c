@@ -8,6 +8,7 @@
 #include <ctype.h>
 #include <stdlib.h>
 
+#include "exported.h"
 #include "members.h"
 
 struct definition {
@@ -276,6 +277,27 @@ static void complete_attribute_exports(struct scan *s, const struct definitions 
 			find_source(s, defs, &s->exports.v[i]);
 }
 
+/* What the build says of the libraries takes the place of what attributes say. */
+static bool exports_by_build(struct scan *s)
+{
+	const struct policy *p = s->policy;
+	size_t i, kept = 0, before = s->exports.n;
+	bool chosen = p->scripts.n || p->lists.n || p->attributes.n || p->macros.n;
+	bool found = s->build && !chosen && exported_find(s, s->build);
+
+	for (i = 0; found && i < s->exports.n; i++)
+		if (i >= before || !(s->exports.v[i].kind & EXP_LIBRARY))
+			s->exports.v[kept++] = s->exports.v[i];
+	if (found)
+		s->exports.n = kept;
+	for (i = 0; s->build && i < s->build->notes.n; i++)
+		vec_push(&s->notes, arena_strndup(&s->arena, s->build->notes.v[i],
+						  strlen(s->build->notes.v[i])));
+	build_free(s->build);
+	s->build = NULL;
+	return found;
+}
+
 void library_exports(struct scan *s)
 {
 	const struct policy *p = s->policy;
@@ -283,13 +305,16 @@ void library_exports(struct scan *s)
 	struct definitions defs = {0};
 	u32 i;
 
+	if (exports_by_build(s))
+		return;
+
 	collect_definitions(s, &defs);
 	for (i = 0; i < s->tree->files.n; i++) {
 		const struct file *f = &s->tree->files.v[i];
 
 		if (chosen ? strings_match(&p->scripts, f->path) ||
 				     strings_match(&p->lists, f->path)
-			   : f->kind == FILE_SCRIPT)
+			   : f->kind == FILE_SCRIPT && !has_prefix(f->path, "debian/"))
 			read_script(s, &defs, i);
 		else if (f->kind == FILE_MAKE && has_suffix(f->path, "Makefile.am"))
 			read_export_regex(s, &defs, i);

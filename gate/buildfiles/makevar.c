@@ -21,6 +21,7 @@ void makevars_set(struct makevars *mv, const char *name, const char *value, char
 
 	if (*at == UINT32_MAX) {
 		*at = mv->vars.n;
+		fresh.name = xstrdup(name);
 		vec_push(&mv->vars, fresh);
 	}
 	v = &mv->vars.v[*at];
@@ -45,8 +46,10 @@ void makevars_free(struct makevars *mv)
 {
 	size_t i;
 
-	for (i = 0; i < mv->vars.n; i++)
+	for (i = 0; i < mv->vars.n; i++) {
 		buf_free(&mv->vars.v[i].value);
+		free(mv->vars.v[i].name);
+	}
 	vec_free(&mv->vars);
 	map_free(&mv->index);
 }
@@ -231,9 +234,57 @@ static void call_macro(struct makevars *mv, struct buf *out, char **arg, int n, 
 	free(copy);
 }
 
+/* The folder of "dir/foo.o", with the slash. */
+static void folder_part(struct buf *out, const char *w, size_t n, const char *a,
+			const char *b)
+{
+	const char *slash = memrchr(w, '/', n);
+
+	if (slash)
+		buf_add(out, w, slash + 1 - w);
+	else
+		buf_puts(out, "./");
+}
+
+static void unless_filtered(struct buf *out, const char *w, size_t n, const char *patterns,
+			    const char *unused)
+{
+	struct buf hit = {0};
+
+	filter_word(&hit, w, n, patterns, unused);
+	if (!hit.n)
+		buf_add(out, w, n);
+	buf_free(&hit);
+}
+
+/* What only makefiles of C projects need; false if it is none of these functions. */
+static bool project_function(struct makevars *mv, struct buf *out, const char *name,
+			     char **arg, int n)
+{
+	char *save = NULL, *w;
+
+	if (!strcmp(name, "dir"))
+		each_word(out, arg[0], folder_part, NULL, NULL);
+	else if (!strcmp(name, "filter-out") && n == 2)
+		each_word(out, arg[1], unless_filtered, arg[0], NULL);
+	else if (!strcmp(name, "firstword"))
+		buf_add(out, strip_left(arg[0]), strcspn(strip_left(arg[0]), " \t\n"));
+	else if (!strcmp(name, "abspath") || !strcmp(name, "realpath"))
+		buf_puts(out, arg[0]);
+	else if (!strcmp(name, "wildcard"))
+		for (w = strtok_r(arg[0], " \t\n", &save); w;
+		     w = strtok_r(NULL, " \t\n", &save))
+			mv->list(mv->list_arg, out, w);
+	else
+		return false;
+	return true;
+}
+
 static void apply_function(struct makevars *mv, struct buf *out, const char *name,
 			   char **arg, int n, const char *raw_last, int depth)
 {
+	if (mv->list && project_function(mv, out, name, arg, n))
+		return;
 	if (!strcmp(name, "addprefix") && n == 2)
 		each_word(out, arg[1], add_prefix, strip_left(arg[0]), NULL);
 	else if (!strcmp(name, "addsuffix") && n == 2)
@@ -268,10 +319,10 @@ static void apply_function(struct makevars *mv, struct buf *out, const char *nam
 static bool is_function(const char *s, size_t n)
 {
 	static const char *const names[] = {
-		"addprefix",  "addsuffix", "patsubst", "subst",    "notdir",
-		"sort",       "strip",     "foreach",  "if",       "filter",
-		"filter-out", "call",      "shell",    "wildcard", "or",
-		"and",        "eval",      "basename", "dir",      "firstword"};
+		"addprefix", "addsuffix", "patsubst", "subst",   "notdir",     "sort",
+		"strip",     "foreach",   "if",       "filter",  "filter-out", "call",
+		"shell",     "wildcard",  "or",       "and",     "eval",       "basename",
+		"dir",       "firstword", "abspath",  "realpath"};
 	size_t i;
 
 	for (i = 0; i < ARRAY_SIZE(names); i++)
@@ -321,11 +372,25 @@ static const char *look_up(struct makevars *mv, const char *name)
 	return v;
 }
 
+/* $(OBJS$(WHICH)), where configure decides WHICH: all that begin with OBJS. */
+static char *look_up_computed(struct makevars *mv, const char *s, size_t len)
+{
+	const char *dollar = memchr(s, '$', len);
+	struct buf all = {0};
+	size_t i, n = dollar ? (size_t)(dollar - s) : 0;
+
+	for (i = 0; n > 2 && i < mv->vars.n; i++)
+		if (!strncmp(mv->vars.v[i].name, s, n) && mv->vars.v[i].value.s &&
+		    all.n < MAX_VALUE / 16)
+			buf_printf(&all, "%s ", mv->vars.v[i].value.s);
+	return all.s;
+}
+
 static void expand_variable(struct makevars *mv, struct buf *out, const char *s, size_t len,
 			    int depth)
 {
 	struct buf name = {0}, value = {0};
-	char *colon, *eq, *from, *to, *copy = NULL;
+	char *colon, *eq, *from, *to, *copy = NULL, *computed = NULL;
 	const char *v;
 
 	buf_add(&name, "", 0);
@@ -333,12 +398,17 @@ static void expand_variable(struct makevars *mv, struct buf *out, const char *s,
 	colon = strchr(name.s, ':');
 	if (colon)
 		*colon = '\0';
-	if (!strcmp(name.s, "src") || !strcmp(name.s, "obj") || !strcmp(name.s, "srcroot"))
+	if (mv->list)
+		v = makevars_get(mv, name.s);
+	else if (!strcmp(name.s, "src") || !strcmp(name.s, "obj") ||
+		 !strcmp(name.s, "srcroot"))
 		v = mv->dir;
 	else if (has_prefix(name.s, "CONFIG_"))
 		v = "y";
 	else
 		v = look_up(mv, name.s);
+	if (!v && mv->list)
+		v = computed = look_up_computed(mv, s, len);
 	if (v)
 		v = copy = xstrdup(v); /* $(eval) in it may change the variable */
 	if (v && colon && (eq = strchr(colon + 1, '='))) {
@@ -356,6 +426,7 @@ static void expand_variable(struct makevars *mv, struct buf *out, const char *s,
 	buf_free(&name);
 	buf_free(&value);
 	free(copy);
+	free(computed);
 }
 
 static size_t closing(const char *s, size_t len)

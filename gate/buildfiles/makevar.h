@@ -9,6 +9,7 @@ struct makevars {
 	struct map index;
 	VEC(struct makevar {
 		struct buf value;
+		char *name;
 		bool conditional; /* assigned in some branch: others add to it */
 	})
 	vars;
@@ -16,6 +17,9 @@ struct makevars {
 	/* reads what $(eval) makes, as lines of the makefile */
 	void (*eval)(void *arg, const char *text, size_t len);
 	void *eval_arg;
+	/* a C project's makefile, and no Kbuild: what $(wildcard) finds */
+	void (*list)(void *arg, struct buf *out, const char *pattern);
+	void *list_arg;
 };
 
 void makevars_set(struct makevars *mv, const char *name, const char *value, char op,

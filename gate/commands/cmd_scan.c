@@ -37,6 +37,15 @@ static int finish(struct scan *s, struct policy *p, struct judgement *j)
 	return status;
 }
 
+/* What was not understood, and what to do about it. */
+static void say_notes(const struct scan *s)
+{
+	size_t i;
+
+	for (i = 0; i < s->notes.n; i++)
+		fprintf(stderr, "exportgate: note: %s\n", s->notes.v[i]);
+}
+
 int cmd_scan(struct options *o)
 {
 	struct judgement j;
@@ -56,6 +65,7 @@ int cmd_scan(struct options *o)
 		report_sarif(&j);
 	else
 		report_table(s, &j, o->all);
+	say_notes(s);
 	finish(s, &p, &j);
 	return EXIT_OK;
 }

@@ -94,6 +94,9 @@ struct scan {
 		struct def *v;
 		size_t n, cap;
 	} defs;
+	/* libraries: what is built of what, until the exports are known */
+	struct build *build;
+	struct strings notes; /* what was not understood of it */
 	struct arena arena;
 	struct cache *cache; /* what cached facts point into */
 

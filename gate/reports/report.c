@@ -171,6 +171,8 @@ static json_t *json_export(const struct scan *s, const struct export *e)
 		json_array_append_new(consumers, json_consumer(s, &e->consumers[i]));
 	json_object_set_new(o, "consumers", consumers);
 	json_object_set_new(o, "judged", json_boolean(e->judged));
+	if (e->kind & EXP_CONDITIONAL)
+		json_object_set_new(o, "conditional", json_true());
 	for (i = 0; i < RULE_COUNT; i++)
 		if (e->verdict[i].level != LEVEL_OFF)
 			json_object_set_new(rules, rule_texts[i].name,

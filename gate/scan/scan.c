@@ -16,13 +16,20 @@ static bool is_host_file(const char *path)
 	       (has_prefix(path, "tools/") && !has_prefix(path, "tools/testing/"));
 }
 
+/* Kinds of files that only libraries are made out by. */
+static bool is_of_libraries(enum file_kind kind)
+{
+	return kind == FILE_TEMPLATE || kind == FILE_CONFIGURE || kind == FILE_BUILD ||
+	       kind == FILE_CXX;
+}
+
 static void drop_host_files(struct tree *t)
 {
 	size_t i, kept = 0;
 
 	map_free(&t->index);
 	for (i = 0; i < t->files.n; i++) {
-		if (is_host_file(t->files.v[i].path))
+		if (is_host_file(t->files.v[i].path) || is_of_libraries(t->files.v[i].kind))
 			continue;
 		*map_get(&t->index, hash_str(t->files.v[i].path), kept) = kept;
 		t->files.v[kept++] = t->files.v[i];
@@ -92,7 +99,8 @@ static bool wanted(const struct extraction *e, const struct file *f)
 		return false;
 	if (e->headers)
 		return f->kind == FILE_HEADER;
-	return f->kind == FILE_C || f->kind == FILE_ASM || f->kind == FILE_RUST;
+	return f->kind == FILE_C || f->kind == FILE_CXX || f->kind == FILE_ASM ||
+	       f->kind == FILE_RUST;
 }
 
 #define CHUNK 32

@@ -70,11 +70,12 @@ enum export_kind {
 	EXP_TRACEPOINT = 0x10,  /* the name is the tracepoint's */
 	EXP_STATIC_CALL = 0x20, /* the name is the static call's */
 	EXP_STATIC_CALL_TRAMP = 0x40,
-	EXP_LIBRARY = 0x80,     /* a version script, an attribute or an export list */
-	EXP_NS_MODULES = 0x100, /* the "namespace" is a list of modules */
-	EXP_TESTS = 0x200,      /* only for tests */
-	EXP_PATTERN = 0x400,    /* a version script's glob */
-	EXP_UNNAMED = 0x800,    /* what is written; a macro makes another name of it */
+	EXP_LIBRARY = 0x80,       /* a version script, an attribute or an export list */
+	EXP_NS_MODULES = 0x100,   /* the "namespace" is a list of modules */
+	EXP_TESTS = 0x200,        /* only for tests */
+	EXP_PATTERN = 0x400,      /* a version script's glob */
+	EXP_CONDITIONAL = 0x1000, /* libraries: not in every configuration */
+	EXP_UNNAMED = 0x800,      /* what is written; a macro makes another name of it */
 };
 
 struct fact_export {

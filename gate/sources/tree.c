@@ -14,9 +14,50 @@
 static bool is_makefile(const char *base)
 {
 	return !strcmp(base, "Makefile") || !strcmp(base, "Kbuild") ||
+	       !strcmp(base, "GNUmakefile") || !strcmp(base, "makefile") ||
 	       has_prefix(base, "Makefile.") || has_prefix(base, "Kbuild.") ||
 	       has_suffix(base, ".mk") || !strcmp(base, "meson.build") ||
 	       !strcmp(base, "CMakeLists.txt");
+}
+
+static bool is_script(const char *dot)
+{
+	static const char *const ends[] = {".map",  ".sym",     ".ver",     ".vers",
+					   ".syms", ".exports", ".symbols", ".lds",
+					   ".num",  ".version"};
+	size_t i;
+
+	for (i = 0; i < ARRAY_SIZE(ends); i++)
+		if (!strcmp(dot, ends[i]))
+			return true;
+	return false;
+}
+
+/* What a build system makes others of, and its own files: read for libraries only. */
+static enum file_kind build_kind_of(const char *base)
+{
+	const char *dot = strrchr(base, '.');
+	char *plain;
+	bool script;
+
+	if (!strcmp(base, "configure.ac") || !strcmp(base, "configure.in") ||
+	    !strcmp(base, "configure") || (dot && !strcmp(dot, ".m4")))
+		return FILE_CONFIGURE;
+	if (!strcmp(base, "build.info") || !strcmp(base, "compile_commands.json") ||
+	    !strcmp(base, "meson_options.txt") || (dot && !strcmp(dot, ".cmake")))
+		return FILE_BUILD;
+	if (has_suffix(base, ".h.prebuilt"))
+		return FILE_TEMPLATE;
+	if (!dot || (strcmp(dot, ".in") != 0 && strcmp(dot, ".cmake") != 0 &&
+		     strcmp(dot, ".template") != 0))
+		return FILE_OTHER;
+	if (has_suffix(base, ".h.in") || has_suffix(base, ".h.cmake") ||
+	    has_suffix(base, ".h.template") || has_suffix(base, ".c.in"))
+		return FILE_TEMPLATE;
+	plain = xstrndup(base, dot - base);
+	script = strrchr(plain, '.') && is_script(strrchr(plain, '.'));
+	free(plain);
+	return script ? FILE_SCRIPT : FILE_OTHER;
 }
 
 enum file_kind file_kind_of(const char *path)
@@ -32,17 +73,18 @@ enum file_kind file_kind_of(const char *path)
 			return FILE_HEADER;
 		if (!strcmp(dot, ".S") || !strcmp(dot, ".S_shipped"))
 			return FILE_ASM;
+		if (!strcmp(dot, ".cc") || !strcmp(dot, ".cpp") || !strcmp(dot, ".cxx"))
+			return FILE_CXX;
 		if (!strcmp(dot, ".rs"))
 			return FILE_RUST;
-		if (!strcmp(dot, ".map") || !strcmp(dot, ".sym") || !strcmp(dot, ".ver") ||
-		    !strcmp(dot, ".syms") || !strcmp(dot, ".exports"))
+		if (is_script(dot))
 			return FILE_SCRIPT;
 	}
-	if (is_makefile(base))
+	if (is_makefile(base) || (dot && !strcmp(dot, ".am")))
 		return FILE_MAKE;
 	if (has_prefix(base, "Kconfig"))
 		return FILE_KCONFIG;
-	return FILE_OTHER;
+	return build_kind_of(base);
 }
 
 static bool is_skipped(const char *path, bool dir, const char *const *skip, size_t nskip)

@@ -7,12 +7,16 @@
 
 enum file_kind {
 	FILE_C,
+	FILE_CXX, /* C++: it consumes; what it exports has other names */
 	FILE_HEADER,
 	FILE_ASM,
 	FILE_RUST,
 	FILE_MAKE, /* Makefile, Kbuild, Makefile.am, CMakeLists.txt, meson.build */
 	FILE_KCONFIG,
-	FILE_SCRIPT, /* version scripts and export lists */
+	FILE_SCRIPT,    /* version scripts and export lists, also as templates (.map.in) */
+	FILE_TEMPLATE,  /* headers that the build makes: config.h.in */
+	FILE_CONFIGURE, /* configure.ac and its macros */
+	FILE_BUILD,     /* *.cmake, build.info, compile_commands.json */
 	FILE_OTHER,
 };
 
