@@ -552,7 +552,8 @@ static void include_command(struct cmake *c, const struct words *w)
 	}
 	name = xasprintf("/%s.cmake", path);
 	for (i = 0; i < t->files.n; i++)
-		if (has_suffix(t->files.v[i].path, name)) {
+		if (has_suffix(t->files.v[i].path, name) ||
+		    !strcmp(t->files.v[i].path, name + 1)) {
 			run_file(c, i);
 			break;
 		}

@@ -833,11 +833,11 @@ static void build_of(struct build *b, const char *root, u32 file)
 	vec_free(&m.rules);
 }
 
-/* Makefile.am says more than the Makefile.in that is made of it. */
+/* Makefile.am says more than the Makefile.in that is made of it, and so on. */
 static bool is_best_makefile(const struct build *b, const char *path)
 {
 	static const char *const names[] = {"Makefile.am", "GNUmakefile", "makefile",
-					    "Makefile", "Makefile.in"};
+					    "Makefile.in", "Makefile"};
 	const char *base = base_of(path);
 	size_t i;
 
@@ -846,8 +846,7 @@ static bool is_best_makefile(const struct build *b, const char *path)
 		u32 file = tree_find(b->s->tree, other);
 
 		free(other);
-		/* zlib's Makefile only says that configure makes one */
-		if (file == NO_FILE || (i == 3 && b->s->tree->files.v[file].size < 400))
+		if (file == NO_FILE)
 			continue;
 		return !strcmp(names[i], base);
 	}

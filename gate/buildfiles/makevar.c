@@ -456,6 +456,8 @@ void makevars_expand(struct makevars *mv, struct buf *out, const char *text, siz
 			continue;
 		}
 		i++;
+		if (text[i] == '$' && mv->list)
+			buf_putc(out, '$');
 		if (text[i] != '(' && text[i] != '{')
 			continue; /* $@ and the like */
 		end = i + closing(text + i, len - i);

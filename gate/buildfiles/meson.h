@@ -36,7 +36,7 @@ struct meson {
 	int depth;       /* of files and expressions */
 	bool done;       /* subdir_done() */
 	int conds;       /* conditions that have no value */
-	bool rest; /* a loop went on, or a file ended, in one of them */
+	bool rest;       /* a loop went on, or a file ended, in one of them */
 	struct map vars; /* name -> 1 + value */
 	VEC(struct mval *) values;
 	struct map assigned; /* in an earlier branch of the condition */

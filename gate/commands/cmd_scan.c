@@ -46,11 +46,38 @@ static void say_notes(const struct scan *s)
 		fprintf(stderr, "exportgate: note: %s\n", s->notes.v[i]);
 }
 
+/*
+ * Nothing to judge is no clean bill: status 3, and what to put into the policy.
+ */
+static bool nothing_to_judge(const struct scan *s)
+{
+	size_t i;
+
+	for (i = 0; i < s->exports.n; i++)
+		if (s->exports.v[i].judged)
+			return false;
+	if (s->exports.n)
+		warn("none of %zu exports is judged: no [exports] judge-node of the policy "
+		     "fits "
+		     "the nodes that they are in",
+		     s->exports.n);
+	else
+		warn("no export was found: there is nothing to judge. If the tree has any, "
+		     "say in "
+		     "its policy (%s) how: [tree] kind = linux or library; [exports] "
+		     "version-script = FILE, export-list = FILE, attribute = WORD or macro "
+		     "= NAME "
+		     "plain; 'exportgate init' writes one to begin with",
+		     POLICY_FILE);
+	return true;
+}
+
 int cmd_scan(struct options *o)
 {
 	struct judgement j;
 	struct policy p;
 	struct scan *s;
+	bool nothing;
 
 	if (o->nargs > 1 || (!o->nargs && !o->elf)) {
 		fprintf(stderr, "exportgate: scan needs one TREE, or --elf DIR\n");
@@ -65,9 +92,11 @@ int cmd_scan(struct options *o)
 		report_sarif(&j);
 	else
 		report_table(s, &j, o->all);
+	fflush(stdout);
 	say_notes(s);
+	nothing = nothing_to_judge(s);
 	finish(s, &p, &j);
-	return EXIT_OK;
+	return nothing ? EXIT_TROUBLE : EXIT_OK;
 }
 
 int cmd_check(struct options *o)
@@ -94,6 +123,10 @@ int cmd_check(struct options *o)
 	if (*s->tree->unread) {
 		warn("%u files or folders could not be read, so nobody knows; mend that",
 		     *s->tree->unread);
+		finish(s, &p, &j);
+		return EXIT_TROUBLE;
+	}
+	if (nothing_to_judge(s)) {
 		finish(s, &p, &j);
 		return EXIT_TROUBLE;
 	}

@@ -22,6 +22,7 @@ int cmd_explain(struct options *o);
 int cmd_series(struct options *o);
 int cmd_history(struct options *o);
 int cmd_due(struct options *o);
+int cmd_init(struct options *o);
 /* --elf: what built objects say, alone or beside a tree. */
 int elf_command(struct options *o);
 

@@ -18,6 +18,7 @@ static const char usage_text[] =
 	"adds\n"
 	"  history [NAME=DIR...]   release by release: added, consumed, dangling\n"
 	"  due [NAME=DIR...]       the reverts that are due\n"
+	"  init [TREE]             write a policy to begin with, and what was found\n"
 	"\n"
 	"  -C, --tree DIR          the tree (default: the current folder)\n"
 	"  -p, --policy FILE       the policy (default: TREE/.exportgate)\n"
@@ -69,6 +70,7 @@ static const struct {
 } commands[] = {
 	{"scan", cmd_scan},     {"check", cmd_check},     {"explain", cmd_explain},
 	{"series", cmd_series}, {"history", cmd_history}, {"due", cmd_due},
+	{"init", cmd_init},
 };
 
 static const struct option long_options[] = {

@@ -582,7 +582,7 @@ static bool is_aggregate(const struct reader *r)
 	if (i >= n)
 		return false;
 	/* "struct x *f(void) {" has more than a tag and attributes behind the word */
-	for (i++, depth = 0; i < n; i++) {
+	for (i++; i < n; i++) {
 		if (is(r, &v[i], W_ATTRIBUTE) && i + 1 < n) {
 			i = group_end(v, i + 1, n);
 			continue;

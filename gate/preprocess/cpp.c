@@ -74,9 +74,12 @@ void cpp_define(struct cpp *p, const char *flag)
 			     flag, eq ? eq + 1 : "1");
 	u32 n = cpp_lex(p, text, strlen(text), NO_FILE, &t);
 
-	copy = arena_alloc(&p->unit, (n + 1) * sizeof(*copy));
-	if (n)
-		memcpy(copy, t, n * sizeof(*copy));
+	if (!n) {
+		free(t);
+		return;
+	}
+	copy = arena_alloc(&p->unit, n * sizeof(*copy));
+	memcpy(copy, t, n * sizeof(*copy));
 	free(t);
 	cpp_read_define(p, copy, copy + n);
 }

@@ -125,7 +125,7 @@ struct cpp {
 	u32 includes;             /* files that are open */
 	u32 unsure;               /* conditions without a value around this place */
 	bool unknown_header;      /* one that the build makes was included */
-	bool from_macro; /* the token that was given out last is a macro's */
+	bool from_macro;          /* the token that was given out last is a macro's */
 	bool raw;                 /* identifiers are not expanded: in bodies */
 	VEC(struct ctoken) marks; /* to be given out before the next token */
 	/* EXPORT_SYMBOL(name) and the like, empty macros: what they name */

@@ -1,0 +1,3 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#define TREE_EXPORT_SYMBOL(symbol)
+#define TREE_EXPORT_EXPERIMENTAL_SYMBOL(symbol, version)
