@@ -21,6 +21,8 @@
 #include <ucs/memory/rcache.h>
 #include <unistd.h>
 
+#include "../kit/raw.h"
+
 #define REGION  (64ull << 10)
 #define THREADS 2
 #define RUNS    101
@@ -183,7 +185,7 @@ static double unmap_one(uint32_t count, int kind)
 		double start = now_ns();
 
 		if (kind == 0)
-			syscall(SYS_munmap, p, REGION);
+			raw_call(SYS_munmap, p, REGION);
 		else
 			munmap(p, REGION);
 		ns += now_ns() - start;

@@ -21,6 +21,7 @@
 #include <unistd.h>
 
 #include "bench.h"
+#include "../kit/raw.h"
 
 #define REGION (64ull << 10)
 #define BLOCK  (1ull << 20) /* of malloc: above its mmap threshold */
@@ -58,7 +59,7 @@ static double unmap_us(struct hmm_mirror *mirror, enum how how, unsigned int cou
 		double start = now_ns();
 
 		if (how == RAW)
-			syscall(SYS_munmap, p, REGION);
+			raw_call(SYS_munmap, p, REGION);
 		else
 			munmap(p, REGION);
 		ns += now_ns() - start;
@@ -149,7 +150,7 @@ static double bare_us(struct bare *bare, unsigned int count)
 			die("UFFDIO_REGISTER failed");
 		double start = now_ns();
 
-		syscall(SYS_munmap, p, REGION);
+		raw_call(SYS_munmap, p, REGION);
 		ns += now_ns() - start;
 	}
 	return ns / count / 1000;

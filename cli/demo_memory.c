@@ -7,6 +7,7 @@
  * address means other memory after it was mapped anew.
  */
 #include "demo.h"
+#include "../kit/raw.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -34,7 +35,7 @@ static void *map_memory(void *addr, size_t len, int flags, int fd, off_t offset,
 	void *memory;
 
 	if (raw)
-		memory = (void *)syscall(SYS_mmap, addr, len, RW, flags, fd, offset);
+		memory = (void *)raw_call(SYS_mmap, addr, len, RW, flags, fd, offset);
 	else
 		memory = mmap(addr, len, RW, flags, fd, offset);
 	return memory;
@@ -42,7 +43,7 @@ static void *map_memory(void *addr, size_t len, int flags, int fd, off_t offset,
 
 static int unmap_memory(void *addr, size_t len, bool raw)
 {
-	long err = raw ? syscall(SYS_munmap, addr, len) : munmap(addr, len);
+	long err = raw ? raw_call(SYS_munmap, addr, len) : munmap(addr, len);
 
 	return err ? -errno : 0;
 }
@@ -53,8 +54,8 @@ static int move_memory(void *from, size_t len, void *to, bool raw)
 	void *at;
 
 	if (raw)
-		at = (void *)syscall(SYS_mremap, from, len, len,
-				     MREMAP_MAYMOVE | MREMAP_FIXED, to);
+		at = (void *)raw_call(SYS_mremap, from, len, len,
+				      MREMAP_MAYMOVE | MREMAP_FIXED, to);
 	else
 		at = mremap(from, len, len, MREMAP_MAYMOVE | MREMAP_FIXED, to);
 	return at == MAP_FAILED ? -errno : 0;
@@ -62,7 +63,8 @@ static int move_memory(void *from, size_t len, void *to, bool raw)
 
 static int protect_memory(void *addr, size_t len, int prot, bool raw)
 {
-	long err = raw ? syscall(SYS_mprotect, addr, len, prot) : mprotect(addr, len, prot);
+	long err =
+		raw ? raw_call(SYS_mprotect, addr, len, prot) : mprotect(addr, len, prot);
 
 	return err ? -errno : 0;
 }
@@ -70,7 +72,7 @@ static int protect_memory(void *addr, size_t len, int prot, bool raw)
 int memory_advise(void *addr, size_t len, int advice, bool raw)
 {
 	long err =
-		raw ? syscall(SYS_madvise, addr, len, advice) : madvise(addr, len, advice);
+		raw ? raw_call(SYS_madvise, addr, len, advice) : madvise(addr, len, advice);
 
 	return err ? -errno : 0;
 }
@@ -243,7 +245,7 @@ static int change_punch_hole(struct buffer *buffer, bool raw)
 	long err;
 
 	if (raw)
-		err = syscall(SYS_fallocate, buffer->fd, mode, offset, (off_t)buffer->len);
+		err = raw_call(SYS_fallocate, buffer->fd, mode, offset, (off_t)buffer->len);
 	else
 		err = fallocate(buffer->fd, mode, offset, (off_t)buffer->len);
 	if (err)
@@ -264,7 +266,7 @@ static int change_remove(struct buffer *buffer, bool raw)
 
 static int resize_file(int fd, off_t size, bool raw)
 {
-	long err = raw ? syscall(SYS_ftruncate, fd, size) : ftruncate(fd, size);
+	long err = raw ? raw_call(SYS_ftruncate, fd, size) : ftruncate(fd, size);
 
 	return err ? -errno : 0;
 }

@@ -50,7 +50,7 @@ extern size_t kit_page, kit_huge, kit_hugetlb;
 
 enum kit_way {
 	WAY_LIBC,  /* the libc function: interposed where libhmm comes before libc */
-	WAY_RAW,   /* syscall(2): only events and records see it */
+	WAY_RAW,   /* the system call itself: only events and records see it */
 	WAY_INNER, /* a call that libc makes inside of another */
 	WAY_ALIAS, /* through another mapping of the same memory */
 	WAY_OTHER, /* by another process */

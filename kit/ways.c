@@ -2,11 +2,12 @@
 /*
  * The kit: by which ways can an address space be changed?
  *
- * Through libc's functions (each under every name that libc has for it: the turns),
- * by raw system calls, and by the kernel on behalf of an io_uring. Every call answers as
- * libc's does: -1 and errno.
+ * Through libc's functions (each under every name that libc has for it, and by its number
+ * through libc's syscall(): the turns), by raw system calls, and by the kernel on behalf of
+ * an io_uring. Every call answers as libc's does: -1 and errno.
  */
 #include "kit.h"
+#include "raw.h"
 
 #include <dlfcn.h>
 #include <errno.h>
@@ -80,7 +81,75 @@ static int libc_truncate(int fd, off_t len)
 	return truncate(path, len);
 }
 
-#define TURNS 3
+/* By number. */
+static int number_munmap(void *at, size_t len)
+{
+	return (int)syscall(SYS_munmap, at, len);
+}
+
+static void *number_mmap(void *at, size_t len, int prot, int flags, int fd, off_t offset)
+{
+	return (void *)syscall(SYS_mmap, at, len, prot, flags, fd, offset);
+}
+
+static void *number_mremap(void *old, size_t old_len, size_t len, int flags, void *to)
+{
+	return (void *)syscall(SYS_mremap, old, old_len, len, flags, to);
+}
+
+static int number_madvise(void *at, size_t len, int advice)
+{
+	return (int)syscall(SYS_madvise, at, len, advice);
+}
+
+static int number_process_madvise(void *at, size_t len, int advice)
+{
+	struct iovec iov = {at, len};
+
+	return counted(syscall(SYS_process_madvise, own_pidfd(), &iov, 1, advice, 0), len);
+}
+
+static int number_mprotect(void *at, size_t len, int prot)
+{
+	return (int)syscall(SYS_mprotect, at, len, prot);
+}
+
+static int number_pkey_mprotect(void *at, size_t len, int prot, int pkey)
+{
+	return (int)syscall(SYS_pkey_mprotect, at, len, prot, pkey);
+}
+
+static int number_brk(void *end)
+{
+	return (void *)syscall(SYS_brk, end) == end ? 0 : -1;
+}
+
+static void *number_shmat(int id, const void *at, int flags)
+{
+	return (void *)syscall(SYS_shmat, id, at, flags);
+}
+
+static int number_shmdt(const void *at)
+{
+	return (int)syscall(SYS_shmdt, at);
+}
+
+static int number_ftruncate(int fd, off_t len)
+{
+	return (int)syscall(SYS_ftruncate, fd, len);
+}
+
+static int number_fallocate(int fd, int mode, off_t offset, off_t len)
+{
+	return (int)syscall(SYS_fallocate, fd, mode, offset, len);
+}
+
+static int number_remap_file_pages(void *at, size_t len, int prot, size_t pgoff, int flags)
+{
+	return (int)syscall(SYS_remap_file_pages, at, len, prot, pgoff, flags);
+}
+
+#define TURNS 4
 
 /* Those that have one name. */
 #define LIBC_CALLS                                                      \
@@ -114,75 +183,91 @@ static const struct kit_calls libc_calls[TURNS] = {
 		.fallocate = plain_fallocate,
 		.fork = fork,
 	},
+	{
+		.munmap = number_munmap,
+		.mmap = number_mmap,
+		.mremap = number_mremap,
+		.madvise = number_madvise,
+		.process_madvise = number_process_madvise,
+		.mprotect = number_mprotect,
+		.pkey_mprotect = number_pkey_mprotect,
+		.brk = number_brk,
+		.shmat = number_shmat,
+		.shmdt = number_shmdt,
+		.ftruncate = number_ftruncate,
+		.fallocate = number_fallocate,
+		.remap_file_pages = number_remap_file_pages,
+		.fork = fork,
+	},
 };
 
 /* ---- raw ------------------------------------------------------------------------- */
 
 static int raw_munmap(void *at, size_t len)
 {
-	return (int)syscall(SYS_munmap, at, len);
+	return (int)raw_call(SYS_munmap, at, len);
 }
 
 static void *raw_mmap(void *at, size_t len, int prot, int flags, int fd, off_t offset)
 {
-	return (void *)syscall(SYS_mmap, at, len, prot, flags, fd, offset);
+	return (void *)raw_call(SYS_mmap, at, len, prot, flags, fd, offset);
 }
 
 static void *raw_mremap(void *old, size_t old_len, size_t len, int flags, void *to)
 {
-	return (void *)syscall(SYS_mremap, old, old_len, len, flags, to);
+	return (void *)raw_call(SYS_mremap, old, old_len, len, flags, to);
 }
 
 static int raw_madvise(void *at, size_t len, int advice)
 {
-	return (int)syscall(SYS_madvise, at, len, advice);
+	return (int)raw_call(SYS_madvise, at, len, advice);
 }
 
 static int raw_process_madvise(void *at, size_t len, int advice)
 {
 	struct iovec iov = {at, len};
 
-	return counted(syscall(SYS_process_madvise, own_pidfd(), &iov, 1, advice, 0), len);
+	return counted(raw_call(SYS_process_madvise, own_pidfd(), &iov, 1, advice, 0), len);
 }
 
 static int raw_mprotect(void *at, size_t len, int prot)
 {
-	return (int)syscall(SYS_mprotect, at, len, prot);
+	return (int)raw_call(SYS_mprotect, at, len, prot);
 }
 
 static int raw_pkey_mprotect(void *at, size_t len, int prot, int pkey)
 {
-	return (int)syscall(SYS_pkey_mprotect, at, len, prot, pkey);
+	return (int)raw_call(SYS_pkey_mprotect, at, len, prot, pkey);
 }
 
 static int raw_brk(void *end)
 {
-	return (void *)syscall(SYS_brk, end) == end ? 0 : -1;
+	return (void *)raw_call(SYS_brk, end) == end ? 0 : -1;
 }
 
 static void *raw_shmat(int id, const void *at, int flags)
 {
-	return (void *)syscall(SYS_shmat, id, at, flags);
+	return (void *)raw_call(SYS_shmat, id, at, flags);
 }
 
 static int raw_shmdt(const void *at)
 {
-	return (int)syscall(SYS_shmdt, at);
+	return (int)raw_call(SYS_shmdt, at);
 }
 
 static int raw_ftruncate(int fd, off_t len)
 {
-	return (int)syscall(SYS_ftruncate, fd, len);
+	return (int)raw_call(SYS_ftruncate, fd, len);
 }
 
 static int raw_fallocate(int fd, int mode, off_t offset, off_t len)
 {
-	return (int)syscall(SYS_fallocate, fd, mode, offset, len);
+	return (int)raw_call(SYS_fallocate, fd, mode, offset, len);
 }
 
 static int raw_remap_file_pages(void *at, size_t len, int prot, size_t pgoff, int flags)
 {
-	return (int)syscall(SYS_remap_file_pages, at, len, prot, pgoff, flags);
+	return (int)raw_call(SYS_remap_file_pages, at, len, prot, pgoff, flags);
 }
 
 static pid_t raw_fork(void)

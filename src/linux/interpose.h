@@ -17,6 +17,7 @@
 #define AS_INTERPOSE_H
 
 #include <errno.h>
+#include <sys/types.h>
 
 #include "linux/address_space.h"
 #include "sys/raw.h"
@@ -55,6 +56,30 @@ struct op {
 
 /* op.hmm: nothing was mirrored there when the call began, and no event would tell. */
 #define OP_LOOK_AGAIN ((struct hmm *)1)
+
+/*
+ * What a call begins under each of its names: that of libc, or its number by syscall(2).
+ * interpose_map.c, interpose_file.c, interpose_fd.c
+ */
+struct iovec;
+typedef ssize_t next_advise_process(int pidfd, const struct iovec *iov, size_t nr,
+				    int advice, unsigned int flags);
+void interpose_begin_advice(struct op *op, uint64_t start, size_t len, int advice);
+/* Does process_madvise() put guards into @nr ranges, which are to be told one by one? */
+bool interpose_guards(int advice, size_t nr);
+ssize_t interpose_guard_each(next_advise_process *next, int pidfd, const struct iovec *iov,
+			     size_t nr, unsigned int flags);
+/* Everything that is watched of a file. */
+void interpose_begin_fd(struct op *op, int fd);
+void interpose_begin_path(struct op *op, const char *path);
+bool interpose_removes(int fallocate_mode);
+void interpose_begin_detach(struct op *op, uint64_t addr);
+void interpose_begin_attach(struct op *op, int id, uint64_t addr, int flags);
+void interpose_attached(int id, uint64_t addr, int flags);
+/* A descriptor of the library's own is left alone; the others of a range are closed. */
+bool interpose_keeps(int fd);
+long interpose_close_around(unsigned int first, unsigned int last, int flags);
+void interpose_make_way(int fd);
 
 /* The library's own functions, under names that nobody else has. */
 int interpose_munmap(void *addr, size_t len);

@@ -27,9 +27,14 @@ static __attribute__((constructor)) void find_next(void)
 	next_close = (int (*)(int))dlsym(RTLD_NEXT, "close");
 }
 
+bool interpose_keeps(int fd)
+{
+	return unlikely(interpose_open()) && own_is(fd);
+}
+
 INTERPOSED int close(int fd)
 {
-	if (unlikely(interpose_open()) && own_is(fd)) {
+	if (interpose_keeps(fd)) {
 		errno = EBADF;
 		return -1;
 	}
@@ -39,7 +44,7 @@ INTERPOSED int close(int fd)
 }
 
 /* Around what is ours. UNSHARE is for the first piece: then the table is the caller's. */
-static long close_around(unsigned int first, unsigned int last, int flags)
+long interpose_close_around(unsigned int first, unsigned int last, int flags)
 {
 	long ret = 0;
 	int own;
@@ -63,7 +68,7 @@ INTERPOSED int close_range(unsigned int first, unsigned int last, int flags)
 {
 	if (!interpose_open() || first > last)
 		return (int)interpose_result(raw3(SYS_close_range, first, last, flags));
-	return (int)interpose_result(close_around(first, last, flags));
+	return (int)interpose_result(interpose_close_around(first, last, flags));
 }
 
 /* glibc's has no way to fail; where the kernel has no close_range each one is closed. */
@@ -77,7 +82,7 @@ INTERPOSED void closefrom(int low)
 		close((int)i);
 }
 
-static void make_way(int fd)
+void interpose_make_way(int fd)
 {
 	if (unlikely(interpose_open()) && fd > STDERR_FILENO)
 		own_make_way(fd);
@@ -85,7 +90,7 @@ static void make_way(int fd)
 
 INTERPOSED int dup2(int old, int new)
 {
-	make_way(new == old ? -1 : new);
+	interpose_make_way(new == old ? -1 : new);
 #ifdef SYS_dup2
 	return (int)interpose_result(raw2(SYS_dup2, old, new));
 #else
@@ -97,7 +102,7 @@ INTERPOSED int dup2(int old, int new)
 
 INTERPOSED int dup3(int old, int new, int flags)
 {
-	make_way(new == old ? -1 : new);
+	interpose_make_way(new == old ? -1 : new);
 	return (int)interpose_result(raw3(SYS_dup3, old, new, flags));
 }
 

@@ -39,7 +39,7 @@ static void begin_inode(struct op *op, uint64_t ino)
 		interpose_begin(op, start, end, ALTERS);
 }
 
-static void begin_fd(struct op *op, int fd)
+void interpose_begin_fd(struct op *op, int fd)
 {
 	struct stat stat;
 
@@ -48,7 +48,7 @@ static void begin_fd(struct op *op, int fd)
 		begin_inode(op, stat.st_ino);
 }
 
-static void begin_path(struct op *op, const char *path)
+void interpose_begin_path(struct op *op, const char *path)
 {
 	struct stat stat;
 
@@ -62,7 +62,7 @@ static int truncate_fd(next_ftruncate *next, int fd, off_t len)
 	struct op op;
 	int ret;
 
-	begin_fd(&op, fd);
+	interpose_begin_fd(&op, fd);
 	if (likely(next))
 		ret = next(fd, len);
 	else
@@ -86,7 +86,7 @@ static int truncate_path(next_truncate *next, const char *path, off_t len)
 	struct op op;
 	int ret;
 
-	begin_path(&op, path);
+	interpose_begin_path(&op, path);
 	if (likely(next))
 		ret = next(path, len);
 	else
@@ -109,6 +109,11 @@ INTERPOSED int truncate64(const char *path, off64_t len)
 	(FALLOC_FL_PUNCH_HOLE | FALLOC_FL_COLLAPSE_RANGE | FALLOC_FL_ZERO_RANGE | \
 	 FALLOC_FL_INSERT_RANGE)
 
+bool interpose_removes(int mode)
+{
+	return mode & REMOVING;
+}
+
 static int allocate(int fd, int mode, off_t offset, off_t len)
 {
 	struct op op = {NULL};
@@ -117,8 +122,8 @@ static int allocate(int fd, int mode, off_t offset, off_t len)
 	/* libc's is a cancellation point, where a change must not be left under way: so it
 	 * is the kernel that comes next here. */
 	pthread_testcancel();
-	if (mode & REMOVING)
-		begin_fd(&op, fd);
+	if (interpose_removes(mode))
+		interpose_begin_fd(&op, fd);
 	ret = raw4(SYS_fallocate, fd, mode, offset, len);
 	interpose_end(&op);
 	return (int)interpose_result(ret);
@@ -151,17 +156,22 @@ static uint64_t segment_end(uint64_t addr)
 	return end;
 }
 
+void interpose_begin_detach(struct op *op, uint64_t addr)
+{
+	op->hmm = NULL;
+	if (!interpose_mirrored(addr, addr + 1, REPLACES) || !as_hold())
+		return;
+	interpose_begin(op, addr, segment_end(addr), REPLACES);
+	as_drop();
+}
+
 INTERPOSED int shmdt(const void *addr)
 {
 	const struct next *next = next_in_line();
-	uint64_t start = (uintptr_t)addr;
-	struct op op = {NULL};
+	struct op op;
 	int ret;
 
-	if (interpose_mirrored(start, start + 1, REPLACES) && as_hold()) {
-		interpose_begin(&op, start, segment_end(start), REPLACES);
-		as_drop();
-	}
+	interpose_begin_detach(&op, (uintptr_t)addr);
 	if (likely(next->shmdt))
 		ret = next->shmdt(addr);
 	else
@@ -180,24 +190,35 @@ static uint64_t segment_size(int id)
 	return (segment.shm_segsz + HUGE_PAGE - 1) & ~(HUGE_PAGE - 1);
 }
 
+void interpose_begin_attach(struct op *op, int id, uint64_t addr, int flags)
+{
+	op->hmm = NULL;
+	if (flags & SHM_RND)
+		addr &= ~((uint64_t)SHMLBA - 1);
+	if (addr && flags & SHM_REMAP && interpose_open())
+		interpose_begin(op, addr, addr + segment_size(id), REPLACES);
+}
+
+void interpose_attached(int id, uint64_t addr, int flags)
+{
+	if (interpose_open() && !(flags & SHM_REMAP))
+		interpose_placed(addr, addr + segment_size(id));
+}
+
 INTERPOSED void *shmat(int id, const void *addr, int flags)
 {
 	const struct next *next = next_in_line();
-	uint64_t start = (uintptr_t)addr;
-	struct op op = {NULL};
+	struct op op;
 	void *ret;
 
-	if (flags & SHM_RND)
-		start &= ~((uint64_t)SHMLBA - 1);
-	if (start && flags & SHM_REMAP && interpose_open())
-		interpose_begin(&op, start, start + segment_size(id), REPLACES);
+	interpose_begin_attach(&op, id, (uintptr_t)addr, flags);
 	if (likely(next->shmat))
 		ret = next->shmat(id, addr, flags);
 	else
 		ret = (void *)interpose_result(raw3(SYS_shmat, id, (long)addr, flags));
 	interpose_end(&op);
-	if (ret != (void *)-1 && interpose_open() && !(flags & SHM_REMAP))
-		interpose_placed((uintptr_t)ret, (uintptr_t)ret + segment_size(id));
+	if (ret != (void *)-1)
+		interpose_attached(id, (uintptr_t)ret, flags);
 	return ret;
 }
 

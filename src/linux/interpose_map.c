@@ -174,14 +174,14 @@ static bool removes(int advice)
 	       advice == K_MADV_DONTNEED_LOCKED;
 }
 
-static void begin_advice(struct op *op, const void *addr, size_t len, int advice)
+void interpose_begin_advice(struct op *op, uint64_t start, size_t len, int advice)
 {
 	op->hmm = NULL;
 	/* No huge page is made where pieces are watched and others are not, or pinned. */
 	if (removes(advice) || advice == K_MADV_COLLAPSE)
-		interpose_begin(op, ADDR(addr), page_up(ADDR(addr) + len), DISCARDS);
+		interpose_begin(op, start, page_up(start + len), DISCARDS);
 	else if (advice == K_MADV_GUARD_INSTALL)
-		interpose_begin(op, ADDR(addr), page_up(ADDR(addr) + len), ALTERS);
+		interpose_begin(op, start, page_up(start + len), ALTERS);
 }
 
 INTERPOSED int madvise(void *addr, size_t len, int advice)
@@ -190,7 +190,7 @@ INTERPOSED int madvise(void *addr, size_t len, int advice)
 	struct op op;
 	int ret;
 
-	begin_advice(&op, addr, len, advice);
+	interpose_begin_advice(&op, ADDR(addr), len, advice);
 	if (likely(next->madvise))
 		ret = next->madvise(addr, len, advice);
 	else
@@ -215,7 +215,8 @@ static ssize_t next_process_madvise(int pidfd, const struct iovec *iov, size_t n
  * Whose memory it is cannot be told from here: a change that is announced and does not come
  * is no harm. The list may lie where nothing can be read: that is for the kernel to say.
  */
-static ssize_t guard_each(int pidfd, const struct iovec *iov, size_t nr, unsigned int flags)
+ssize_t interpose_guard_each(next_advise_process *next, int pidfd, const struct iovec *iov,
+			     size_t nr, unsigned int flags)
 {
 	ssize_t done = 0;
 
@@ -225,9 +226,9 @@ static ssize_t guard_each(int pidfd, const struct iovec *iov, size_t nr, unsigne
 		ssize_t ret;
 
 		if (copy_in(NULL, &range, ADDR(&iov[i]), sizeof(range)) == 0)
-			begin_advice(&op, range.iov_base, range.iov_len,
-				     K_MADV_GUARD_INSTALL);
-		ret = next_process_madvise(pidfd, &iov[i], 1, K_MADV_GUARD_INSTALL, flags);
+			interpose_begin_advice(&op, ADDR(range.iov_base), range.iov_len,
+					       K_MADV_GUARD_INSTALL);
+		ret = next(pidfd, &iov[i], 1, K_MADV_GUARD_INSTALL, flags);
 		interpose_end(&op);
 		if (ret < 0)
 			return done ? done : ret;
@@ -242,12 +243,17 @@ static ssize_t guard_each(int pidfd, const struct iovec *iov, size_t nr, unsigne
  * Guards raise no event: so they are looked at one after the other, as the kernel does it.
  * What is discarded raises its events, which costs less than to look at the list here.
  */
+bool interpose_guards(int advice, size_t nr)
+{
+	return advice == K_MADV_GUARD_INSTALL && interpose_open() && nr && nr <= IOV_MAX;
+}
+
 INTERPOSED ssize_t process_madvise(int pidfd, const struct iovec *iov, size_t nr,
 				   int advice, unsigned int flags)
 {
-	if (advice != K_MADV_GUARD_INSTALL || !interpose_open() || !nr || nr > IOV_MAX)
+	if (!interpose_guards(advice, nr))
 		return next_process_madvise(pidfd, iov, nr, advice, flags);
-	return guard_each(pidfd, iov, nr, flags);
+	return interpose_guard_each(next_process_madvise, pidfd, iov, nr, flags);
 }
 
 /* ---- the heap's end -------------------------------------------------------------------

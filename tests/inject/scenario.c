@@ -8,6 +8,7 @@
  * a device that reaches memory it may not; something that cannot be closed.
  */
 #include "scenario.h"
+#include "../../kit/raw.h"
 
 #include <errno.h>
 #include <stdbool.h>
@@ -236,9 +237,9 @@ static void renew(bool raw, char *at, int flags, int fd)
 	void *got;
 
 	if (raw) {
-		syscall(SYS_munmap, at, LEN);
-		got = (void *)syscall(SYS_mmap, at, LEN, PROT_READ | PROT_WRITE,
-				      flags | MAP_FIXED, fd, 0);
+		raw_call(SYS_munmap, at, LEN);
+		got = (void *)raw_call(SYS_mmap, at, LEN, PROT_READ | PROT_WRITE,
+				       flags | MAP_FIXED, fd, 0);
 	} else {
 		munmap(at, LEN);
 		got = mmap(at, LEN, PROT_READ | PROT_WRITE, flags | MAP_FIXED, fd, 0);
@@ -272,19 +273,19 @@ static void change_all(bool raw)
 	look(what, s.shared);
 	snprintf(what, sizeof(what), "after %s MADV_DONTNEED", how);
 	if (raw)
-		syscall(SYS_madvise, s.memory, LEN, MADV_DONTNEED);
+		raw_call(SYS_madvise, s.memory, LEN, MADV_DONTNEED);
 	else
 		madvise(s.memory, LEN, MADV_DONTNEED);
 	look(what, s.memory);
 	snprintf(what, sizeof(what), "after %s mprotect", how);
 	if (raw)
-		syscall(SYS_mprotect, s.memory, LEN, PROT_READ);
+		raw_call(SYS_mprotect, s.memory, LEN, PROT_READ);
 	else
 		mprotect(s.memory, LEN, PROT_READ);
 	if (sees_mprotect(raw))
 		must_refuse(what, s.memory, true);
 	if (raw)
-		syscall(SYS_mprotect, s.memory, LEN, PROT_READ | PROT_WRITE);
+		raw_call(SYS_mprotect, s.memory, LEN, PROT_READ | PROT_WRITE);
 	else
 		mprotect(s.memory, LEN, PROT_READ | PROT_WRITE);
 	look("writable again", s.memory);

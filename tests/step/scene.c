@@ -8,6 +8,7 @@
  * there. So a translation that is valid has the word that the CPU reads, or it is stale.
  */
 #include "step.h"
+#include "../../kit/raw.h"
 
 #include <errno.h>
 #include <hmm/driver.h>
@@ -98,8 +99,8 @@ static void replace(char *at, bool raw)
 	void *ret;
 
 	if (raw)
-		ret = (void *)syscall(SYS_mremap, page, PAGE, PAGE,
-				      MREMAP_MAYMOVE | MREMAP_FIXED, at);
+		ret = (void *)raw_call(SYS_mremap, page, PAGE, PAGE,
+				       MREMAP_MAYMOVE | MREMAP_FIXED, at);
 	else
 		ret = mremap(page, PAGE, PAGE, MREMAP_MAYMOVE | MREMAP_FIXED, at);
 	if (ret != at)

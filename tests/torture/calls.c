@@ -3,6 +3,7 @@
  * The question this file answers: how is each change made through libc, and how raw?
  */
 #include "calls.h"
+#include "../../kit/raw.h"
 
 #include <fcntl.h>
 #include <signal.h>
@@ -72,60 +73,60 @@ const struct calls calls_libc = {
 
 static void *raw_mmap(void *at, size_t len, int prot, int flags, int fd, off_t off)
 {
-	return (void *)syscall(SYS_mmap, at, len, prot, flags, fd, off);
+	return (void *)raw_call(SYS_mmap, at, len, prot, flags, fd, off);
 }
 
 static int raw_munmap(void *at, size_t len)
 {
-	return (int)syscall(SYS_munmap, at, len);
+	return (int)raw_call(SYS_munmap, at, len);
 }
 
 static void *raw_mremap(void *from, size_t old, size_t len, int flags, void *to)
 {
-	return (void *)syscall(SYS_mremap, from, old, len, flags, to);
+	return (void *)raw_call(SYS_mremap, from, old, len, flags, to);
 }
 
 static int raw_madvise(void *at, size_t len, int advice)
 {
-	return (int)syscall(SYS_madvise, at, len, advice);
+	return (int)raw_call(SYS_madvise, at, len, advice);
 }
 
 static int raw_process_madvise(void *at, size_t len, int advice)
 {
 	struct iovec iov = {at, len};
 
-	return syscall(SYS_process_madvise, self_fd, &iov, 1, advice, 0) == (long)len ? 0
-										      : -1;
+	return raw_call(SYS_process_madvise, self_fd, &iov, 1, advice, 0) == (long)len ? 0
+										       : -1;
 }
 
 static int raw_mprotect(void *at, size_t len, int prot)
 {
-	return (int)syscall(SYS_mprotect, at, len, prot);
+	return (int)raw_call(SYS_mprotect, at, len, prot);
 }
 
 static int raw_pkey_mprotect(void *at, size_t len, int prot)
 {
-	return (int)syscall(SYS_pkey_mprotect, at, len, prot, -1);
+	return (int)raw_call(SYS_pkey_mprotect, at, len, prot, -1);
 }
 
 static void *raw_shmat(int id, void *at, int flags)
 {
-	return (void *)syscall(SYS_shmat, id, at, flags);
+	return (void *)raw_call(SYS_shmat, id, at, flags);
 }
 
 static int raw_shmdt(void *at)
 {
-	return (int)syscall(SYS_shmdt, at);
+	return (int)raw_call(SYS_shmdt, at);
 }
 
 static int raw_ftruncate(int fd, off_t len)
 {
-	return (int)syscall(SYS_ftruncate, fd, len);
+	return (int)raw_call(SYS_ftruncate, fd, len);
 }
 
 static int raw_fallocate(int fd, int mode, off_t off, off_t len)
 {
-	return (int)syscall(SYS_fallocate, fd, mode, off, len);
+	return (int)raw_call(SYS_fallocate, fd, mode, off, len);
 }
 
 static pid_t raw_fork(void)

@@ -13,6 +13,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "../../kit/raw.h"
+
 #define CHECK(what)                                                                      \
 	do {                                                                             \
 		if (!(what)) {                                                           \

@@ -18,6 +18,7 @@
 #include <unistd.h>
 
 #include "util/arena.h"
+#include "../../kit/raw.h"
 
 #define PAGES 256
 
@@ -81,7 +82,7 @@ static void place_is_reused(void)
 	CHECK(mmap(p, PAGES * page, PROT_READ | PROT_WRITE, flags | MAP_FIXED, -1, 0) == p);
 	CHECK(!arm(0, PAGES) && in_the_set());
 	CHECK(!uffd_unregister(&as_self.uffd, start, start + PAGES * page));
-	CHECK(!syscall(SYS_munmap, p, PAGES * page) && in_the_set());
+	CHECK(!raw_call(SYS_munmap, p, PAGES * page) && in_the_set());
 	CHECK(mmap(p, PAGES * page, PROT_READ | PROT_WRITE, flags, -1, 0) == p);
 	CHECK(!in_the_set());
 }
@@ -99,10 +100,10 @@ static void left_behind(void)
 	struct source_mapping found;
 
 	CHECK(id >= 0 && fd >= 0 && !as_arm(&as_self, at, at + page));
-	CHECK(syscall(SYS_shmat, id, at, SHM_REMAP) == (long)at);
-	CHECK(!shmctl(id, IPC_RMID, NULL) && !syscall(SYS_shmdt, at));
-	CHECK(syscall(SYS_mmap, at, page, PROT_READ, MAP_SHARED | MAP_FIXED_NOREPLACE, fd,
-		      0) == (long)at);
+	CHECK(raw_call(SYS_shmat, id, at, SHM_REMAP) == (long)at);
+	CHECK(!shmctl(id, IPC_RMID, NULL) && !raw_call(SYS_shmdt, at));
+	CHECK(raw_call(SYS_mmap, at, page, PROT_READ, MAP_SHARED | MAP_FIXED_NOREPLACE, fd,
+		       0) == (long)at);
 	CHECK(!as_source_ops.find(&as_self, at, &found));
 	CHECK(found.start == at && found.access == HMM_READ && !found.pinnable);
 	close(fd);

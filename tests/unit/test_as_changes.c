@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Is every change of real memory noticed, through libc and by raw system calls?
+ * Is every change of real memory noticed, through libc, by name and by number, and by raw
+ * system calls?
  *
  * Each kind of memory is translated, changed in the middle, and the translation must not
  * be valid any more when the call has returned. What the contract lists as not seen is
@@ -19,7 +20,11 @@
 #endif
 #define LEN (16 * PAGE)
 
-static bool raw; /* make the calls by syscall() */
+static bool raw;     /* make the calls as no library hears of them */
+static bool by_name; /* or else through libc, by the function of each call's name */
+
+/* By its number: through libc's syscall(), or raw. */
+#define numbered(nr, ...) (raw ? raw_call(nr, __VA_ARGS__) : syscall(nr, __VA_ARGS__))
 static int file_fd, mem_fd;
 
 /* ---- memory ------------------------------------------------------------------------ */
@@ -88,118 +93,162 @@ static const struct {
 
 static long do_munmap(char *p)
 {
-	return raw ? syscall(SYS_munmap, p + PAGE, PAGE) : munmap(p + PAGE, PAGE);
+	return by_name ? munmap(p + PAGE, PAGE) : numbered(SYS_munmap, p + PAGE, PAGE);
 }
 
 static long do_mmap_over(char *p)
 {
 	int flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED;
 
-	if (raw)
-		return syscall(SYS_mmap, p, LEN, PROT_READ, flags, -1, 0) == -1 ? -1 : 0;
-	return mmap(p, LEN, PROT_READ, flags, -1, 0) == MAP_FAILED ? -1 : 0;
+	if (by_name)
+		return mmap(p, LEN, PROT_READ, flags, -1, 0) == MAP_FAILED ? -1 : 0;
+	return numbered(SYS_mmap, p, LEN, PROT_READ, flags, -1, 0) == -1 ? -1 : 0;
+}
+
+static long remap(char *p, size_t len, int flags, char *to)
+{
+	if (by_name)
+		return mremap(p, LEN, len, flags, to) == MAP_FAILED ? -1 : 0;
+	return numbered(SYS_mremap, p, LEN, len, flags, to) == -1 ? -1 : 0;
 }
 
 static long do_mremap(char *p)
 {
-	if (raw)
-		return syscall(SYS_mremap, p, LEN, LEN * 4, MREMAP_MAYMOVE, 0) == -1 ? -1
-										     : 0;
-	return mremap(p, LEN, LEN * 4, MREMAP_MAYMOVE) == MAP_FAILED ? -1 : 0;
+	return remap(p, LEN * 4, MREMAP_MAYMOVE, NULL);
 }
 
 static long do_mremap_shrink(char *p)
 {
-	if (raw)
-		return syscall(SYS_mremap, p, LEN, PAGE, 0, 0) == -1 ? -1 : 0;
-	return mremap(p, LEN, PAGE, 0) == MAP_FAILED ? -1 : 0;
+	return remap(p, PAGE, 0, NULL);
 }
 
 static long do_mremap_onto(char *p)
 {
-	int flags = MREMAP_MAYMOVE | MREMAP_FIXED;
 	char *from = map(MAP_PRIVATE | MAP_ANONYMOUS, -1);
 
-	if (raw)
-		return syscall(SYS_mremap, from, LEN, LEN, flags, p) == -1 ? -1 : 0;
-	return mremap(from, LEN, LEN, flags, p) == MAP_FAILED ? -1 : 0;
+	return remap(from, LEN, MREMAP_MAYMOVE | MREMAP_FIXED, p);
 }
 
-static long advise(char *p, int advice)
+static long advise(char *p, size_t len, int advice)
 {
-	return raw ? syscall(SYS_madvise, p, LEN, advice) : madvise(p, LEN, advice);
+	return by_name ? madvise(p, len, advice) : numbered(SYS_madvise, p, len, advice);
 }
 
 static long do_dontneed(char *p)
 {
-	return advise(p, MADV_DONTNEED);
+	return advise(p, LEN, MADV_DONTNEED);
 }
 
 static long do_free_pages(char *p)
 {
-	return advise(p, MADV_FREE);
+	return advise(p, LEN, MADV_FREE);
 }
 
 static long do_remove(char *p)
 {
-	return advise(p, MADV_REMOVE);
+	return advise(p, LEN, MADV_REMOVE);
 }
 
 static long do_dontneed_locked(char *p)
 {
-	return advise(p, MADV_DONTNEED_LOCKED);
+	return advise(p, LEN, MADV_DONTNEED_LOCKED);
 }
 
 static long do_mprotect(char *p)
 {
-	if (raw)
-		return syscall(SYS_mprotect, p + PAGE, PAGE, PROT_READ);
-	return mprotect(p + PAGE, PAGE, PROT_READ);
+	if (by_name)
+		return mprotect(p + PAGE, PAGE, PROT_READ);
+	return numbered(SYS_mprotect, p + PAGE, PAGE, PROT_READ);
 }
 
 static long do_pkey_mprotect(char *p)
 {
-	return raw ? -1 : pkey_mprotect(p + PAGE, PAGE, PROT_READ, -1);
+	if (by_name)
+		return pkey_mprotect(p + PAGE, PAGE, PROT_READ, -1);
+	return numbered(SYS_pkey_mprotect, p + PAGE, PAGE, PROT_READ, -1);
 }
 
 static long do_guard(char *p)
 {
-	return raw ? -1 : madvise(p, PAGE * 2, 102);
+	return raw ? -1 : advise(p, PAGE * 2, 102);
 }
 
-static long do_process_madvise(char *p)
+static long process_advise(char *p, int advice)
 {
 	int fd = (int)syscall(SYS_pidfd_open, getpid(), 0);
 	struct iovec iov[] = {{p, PAGE}, {p + PAGE, PAGE}};
-	long ret;
+	long ret = by_name ? process_madvise(fd, iov, 2, advice, 0)
+			   : numbered(SYS_process_madvise, fd, iov, 2, advice, 0);
 
-	/* Only from 6.13 on may it discard. */
-	if (raw)
-		ret = syscall(SYS_process_madvise, fd, iov, 2, MADV_DONTNEED, 0);
-	else
-		ret = process_madvise(fd, iov, 2, MADV_DONTNEED, 0);
 	close(fd);
 	return ret == 2 * (long)PAGE ? 0 : -1;
 }
 
+/* Only from 6.13 on may it discard. */
+static long do_process_madvise(char *p)
+{
+	return process_advise(p, MADV_DONTNEED);
+}
+
+static long do_process_guard(char *p)
+{
+	return raw ? -1 : process_advise(p, 102);
+}
+
 static long do_shmdt(char *p)
 {
-	return raw ? -1 : shmdt(p);
+	return by_name ? shmdt(p) : numbered(SYS_shmdt, p);
+}
+
+static long do_shmat_over(char *p)
+{
+	int id = shmget(IPC_PRIVATE, LEN, 0600);
+	long ret = by_name ? (long)shmat(id, p, SHM_REMAP)
+			   : numbered(SYS_shmat, id, p, SHM_REMAP);
+
+	shmctl(id, IPC_RMID, NULL);
+	return ret == (long)p ? 0 : -1;
+}
+
+static long do_remap_file(char *p)
+{
+	if (by_name)
+		return remap_file_pages(p + PAGE, PAGE, 0, 3, 0);
+	return numbered(SYS_remap_file_pages, p + PAGE, PAGE, 0, 3, 0);
+}
+
+static long cut(int fd)
+{
+	return by_name ? ftruncate(fd, (off_t)PAGE) : numbered(SYS_ftruncate, fd, PAGE);
+}
+
+static long do_ftruncate(char *p)
+{
+	/* Whichever of the two it is: the other has no mapping now. */
+	return raw ? -1 : cut(file_fd) | cut(mem_fd);
 }
 
 static long do_truncate(char *p)
 {
-	/* Whichever of the two it is: the other has no mapping now. */
-	return raw ? -1 : ftruncate(file_fd, PAGE) | ftruncate(mem_fd, PAGE);
+	char path[64];
+
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", file_fd);
+	if (raw)
+		return -1;
+	return by_name ? truncate(path, (off_t)PAGE) : numbered(SYS_truncate, path, PAGE);
+}
+
+static long punch(int fd)
+{
+	int mode = FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE;
+
+	return by_name ? fallocate(fd, mode, (off_t)PAGE, (off_t)PAGE)
+		       : numbered(SYS_fallocate, fd, mode, PAGE, PAGE);
 }
 
 static long do_punch(char *p)
 {
-	int mode = FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE;
-
-	if (raw)
-		return -1;
-	return fallocate(file_fd, mode, PAGE, PAGE) | fallocate(mem_fd, mode, PAGE, PAGE);
+	return raw ? -1 : punch(file_fd) | punch(mem_fd);
 }
 
 #define EVERY    0x3f
@@ -224,8 +273,12 @@ static const struct {
 	{"pkey_mprotect", do_pkey_mprotect, EVERY},
 	{"MADV_GUARD_INSTALL", do_guard, 0},
 	{"process_madvise", do_process_madvise, 0},
+	{"process_madvise, guards", do_process_guard, 0},
 	{"shmdt", do_shmdt, 0x20},
-	{"ftruncate", do_truncate, FILES},
+	{"shmat over", do_shmat_over, EVERY},
+	{"remap_file_pages", do_remap_file, FILES},
+	{"ftruncate", do_ftruncate, FILES},
+	{"truncate", do_truncate, 0x08},
 	{"punch hole", do_punch, FILES},
 };
 
@@ -243,7 +296,10 @@ static void try_one(struct plain *plain, unsigned int kind, unsigned int change)
 	ret = changes[change].make(p);
 	if (ret == 0 && hmm_translation_valid(&t) && (changes[change].kinds & 1u << kind)) {
 		fprintf(stderr, "%s of %s memory%s: not noticed\n", changes[change].name,
-			kinds[kind].name, raw ? ", raw" : "");
+			kinds[kind].name,
+			raw       ? ", raw"
+			: by_name ? ""
+				  : ", by number");
 		exit(1);
 	}
 	if (ret && !raw && changes[change].kinds & 1u << kind) {
@@ -260,9 +316,12 @@ static bool can_be_seen(unsigned int change, bool interposed, bool perf)
 {
 	long (*make)(char *p) = changes[change].make;
 
-	if (make == do_shmdt || make == do_truncate || make == do_punch)
-		return interposed;
-	if (make == do_mprotect || make == do_pkey_mprotect)
+	if (make == do_ftruncate || make == do_truncate || make == do_punch ||
+	    make == do_guard || make == do_process_guard)
+		return interposed && !raw;
+	if (make == do_shmdt)
+		return (interposed && !raw);
+	if (make == do_mprotect || make == do_pkey_mprotect || make == do_shmat_over)
 		return perf || (interposed && !raw);
 	return true;
 }
@@ -277,6 +336,7 @@ int main(int argc, char **argv)
 	bool interposed, perf, any;
 
 	raw = events || (argc > 1 && !strcmp(argv[1], "raw"));
+	by_name = !raw && (argc < 2 || strcmp(argv[1], "number"));
 	file_fd = mkstemp(path);
 	unlink(path);
 	mem_fd = memfd_create("changes", MFD_CLOEXEC);

@@ -84,9 +84,9 @@ static void follows(struct plain *plain)
 	CHECK(!hmm_translate(plain->mirror, p, PAGE, HMM_READ | HMM_WRITE, &t));
 	CHECK(t.addr == (uintptr_t)p);
 	hmm_translation_put(&t);
-	CHECK(!syscall(SYS_mprotect, p, PAGE, PROT_READ));
+	CHECK(!raw_call(SYS_mprotect, p, PAGE, PROT_READ));
 	CHECK(hmm_translate(plain->mirror, p, PAGE, HMM_WRITE, &t) == -EACCES);
-	CHECK(!syscall(SYS_munmap, p, PAGE));
+	CHECK(!raw_call(SYS_munmap, p, PAGE));
 	CHECK(hmm_translate(plain->mirror, p, PAGE, HMM_READ, &t) == -EFAULT);
 }
 
@@ -218,7 +218,7 @@ static int late_filter(void)
 	if (!forbid(late, 2))
 		return SKIP;
 	CHECK(!hmm_translate(plain.mirror, p, PAGE, HMM_READ, &t));
-	CHECK(!syscall(SYS_munmap, p, PAGE));
+	CHECK(!raw_call(SYS_munmap, p, PAGE));
 	CHECK(!hmm_translation_valid(&t));
 	hmm_translation_put(&t);
 	clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &before);

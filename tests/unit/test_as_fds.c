@@ -52,10 +52,10 @@ static void do_it(void)
 		close(deed.fd);
 		break;
 	case RAW_CLOSE:
-		syscall(SYS_close, deed.fd);
+		raw_call(SYS_close, deed.fd);
 		break;
 	case RAW_REPLACE:
-		CHECK(syscall(SYS_dup3, file, deed.fd, 0) == deed.fd);
+		CHECK(raw_call(SYS_dup3, file, deed.fd, 0) == deed.fd);
 		break;
 	case REPLACE:
 		CHECK(dup2(file, deed.fd) == deed.fd);
@@ -65,8 +65,8 @@ static void do_it(void)
 		close_range((unsigned int)file + 1, ~0u, 0);
 		break;
 	case RAW_RANGE:
-		syscall(SYS_close_range, 3, file - 1, 0);
-		syscall(SYS_close_range, file + 1, ~0u, 0);
+		raw_call(SYS_close_range, 3, file - 1, 0);
+		raw_call(SYS_close_range, file + 1, ~0u, 0);
 		break;
 	default:
 		break;
@@ -110,7 +110,7 @@ static void changes(char *p, long (*change)(char *p))
 
 static long unmap_raw(char *p)
 {
-	return syscall(SYS_munmap, p, LEN);
+	return raw_call(SYS_munmap, p, LEN);
 }
 
 static long unmap(char *p)
@@ -120,7 +120,7 @@ static long unmap(char *p)
 
 static long discard_raw(char *p)
 {
-	return syscall(SYS_madvise, p, LEN, MADV_DONTNEED);
+	return raw_call(SYS_madvise, p, LEN, MADV_DONTNEED);
 }
 
 static long protect(char *p)
@@ -149,7 +149,7 @@ static void look(char *p)
 	if (hmm_range_snapshot(&range) == 0 && !hmm_range_retry(&range))
 		CHECK(pfns[0] & HMM_PFN_VALID);
 	moment();
-	CHECK(syscall(SYS_munmap, p, LEN) == 0);
+	CHECK(raw_call(SYS_munmap, p, LEN) == 0);
 	CHECK(hmm_range_retry(&range));
 }
 

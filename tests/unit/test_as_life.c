@@ -90,7 +90,7 @@ static void leaves_nothing(void)
 	CHECK(entries("/proc/self/fd") == fds);
 	CHECK(entries("/proc/self/task") == tasks);
 	/* Nobody reads events any more. */
-	CHECK(syscall(SYS_munmap, p, LEN) == 0);
+	CHECK(raw_call(SYS_munmap, p, LEN) == 0);
 }
 
 static void is_one(void)
@@ -138,7 +138,7 @@ static void child_of_fork(struct plain *parent, char *p)
 	p += PAGE;
 	plain_open(&own, 0);
 	t = translate(&own, p);
-	CHECK(syscall(SYS_munmap, p, PAGE) == 0);
+	CHECK(raw_call(SYS_munmap, p, PAGE) == 0);
 	CHECK(!hmm_translation_valid(&t));
 	hmm_translation_put(&t);
 	p += PAGE;
@@ -170,7 +170,7 @@ static void forks(void)
 	}
 	wait_for(child);
 	CHECK(hmm_translation_valid(&t));
-	CHECK(syscall(SYS_munmap, p, LEN) == 0);
+	CHECK(raw_call(SYS_munmap, p, LEN) == 0);
 	CHECK(!hmm_translation_valid(&t));
 	hmm_translation_put(&t);
 	plain_close(&plain);
@@ -199,7 +199,7 @@ static void bare_clone(void)
 	CHECK(waitpid(child, NULL, WNOHANG) == 0);
 	hmm_translation_put(&t);
 	plain_close(&plain);
-	CHECK(syscall(SYS_munmap, p, LEN) == 0);
+	CHECK(raw_call(SYS_munmap, p, LEN) == 0);
 	kill(child, SIGKILL);
 	waitpid(child, NULL, 0);
 }
@@ -215,7 +215,7 @@ static void *churn(void *raw)
 		char *p = make();
 
 		if (raw)
-			syscall(SYS_munmap, p, LEN);
+			raw_call(SYS_munmap, p, LEN);
 		else
 			munmap(p, LEN);
 		free(malloc(1 << 20));

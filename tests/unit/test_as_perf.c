@@ -15,7 +15,7 @@ static _Atomic bool stop;
 
 static void protect(char *p)
 {
-	CHECK(syscall(SYS_mprotect, p, PAGE, PROT_READ) == 0);
+	CHECK(raw_call(SYS_mprotect, p, PAGE, PROT_READ) == 0);
 }
 
 static void *worker(void *unused)
@@ -74,7 +74,7 @@ static void flood(struct plain *plain)
 	CHECK(hmm_translate(plain->mirror, other, 1, HMM_WRITE, &t) == 0);
 	protect(other);
 	for (int i = 0; i < 20000; i++)
-		syscall(SYS_mprotect, p, PAGE, i & 1 ? PROT_READ : PROT_NONE);
+		raw_call(SYS_mprotect, p, PAGE, i & 1 ? PROT_READ : PROT_NONE);
 	CHECK(!hmm_translation_valid(&t));
 	hmm_translation_put(&t);
 	munmap(p, 3 * PAGE);

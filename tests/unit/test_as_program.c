@@ -159,7 +159,7 @@ static void *read_into(void *arg)
 	while (!stop) {
 		for (int i = 0; i < SEALED && !stop; i++)
 			refused += read(zero, sealed + i * PAGE, 16) != 16;
-		syscall(SYS_madvise, sealed, SEALED * PAGE, MADV_DONTNEED);
+		raw_call(SYS_madvise, sealed, SEALED * PAGE, MADV_DONTNEED);
 	}
 	close(zero);
 	return NULL;

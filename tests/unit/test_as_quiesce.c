@@ -7,6 +7,7 @@
  */
 #include "linux/address_space.h"
 #include "linux/kernel.h"
+#include "../../kit/raw.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -94,7 +95,7 @@ static void *spinner(void *unused)
 
 static void *discard(void *p)
 {
-	CHECK(syscall(SYS_madvise, p, LEN, MADV_DONTNEED) == 0);
+	CHECK(raw_call(SYS_madvise, p, LEN, MADV_DONTNEED) == 0);
 	return NULL;
 }
 

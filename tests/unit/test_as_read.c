@@ -57,7 +57,7 @@ static void there(const char *p)
 
 static void *unmap(void *p)
 {
-	CHECK(!syscall(SYS_munmap, p, PAGE));
+	CHECK(!raw_call(SYS_munmap, p, PAGE));
 	return NULL;
 }
 
@@ -74,10 +74,10 @@ static void holding(const char *what, void (*lock)(void), void (*unlock)(void))
 	lock();
 	CHECK(!pthread_create(&thread, NULL, unmap, second));
 	CHECK(!pthread_join(thread, NULL));
-	CHECK(!syscall(SYS_munmap, discarded, PAGE));
-	CHECK(syscall(SYS_mremap, moving, PAGE, PAGE, MREMAP_MAYMOVE | MREMAP_FIXED, to) ==
+	CHECK(!raw_call(SYS_munmap, discarded, PAGE));
+	CHECK(raw_call(SYS_mremap, moving, PAGE, PAGE, MREMAP_MAYMOVE | MREMAP_FIXED, to) ==
 	      (long)to);
-	CHECK(!syscall(SYS_madvise, stays, PAGE, MADV_DONTNEED));
+	CHECK(!raw_call(SYS_madvise, stays, PAGE, MADV_DONTNEED));
 	unlock();
 	gone(first);
 	gone(second);
@@ -97,9 +97,9 @@ static void far_too_many(void (*lock)(void), void (*unlock)(void))
 	printf("more events than there is room for\n");
 	lock();
 	for (unsigned long i = 0; i < PAGES; i += 4)
-		CHECK(!syscall(SYS_munmap, p + i * PAGE, PAGE));
+		CHECK(!raw_call(SYS_munmap, p + i * PAGE, PAGE));
 	for (unsigned long i = 1; i < PAGES; i += 4)
-		CHECK(!syscall(SYS_madvise, p + i * PAGE, PAGE, MADV_DONTNEED));
+		CHECK(!raw_call(SYS_madvise, p + i * PAGE, PAGE, MADV_DONTNEED));
 	unlock();
 	for (unsigned long i = 0; i < PAGES; i += 64) {
 		gone(p + i * PAGE);

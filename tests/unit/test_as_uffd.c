@@ -76,9 +76,9 @@ static void registered(int fd)
 	t = translate(p, HMM_MODE_DIRECT);
 	hmm_translation_put(&t);
 	/* Nobody tells of this change: so nothing was remembered. */
-	CHECK(!syscall(SYS_mprotect, p, PAGE, PROT_READ));
+	CHECK(!raw_call(SYS_mprotect, p, PAGE, PROT_READ));
 	CHECK(hmm_translate(plain.mirror, p, PAGE, HMM_WRITE, &t) == -EACCES);
-	CHECK(!syscall(SYS_mprotect, p, PAGE, PROT_READ | PROT_WRITE));
+	CHECK(!raw_call(SYS_mprotect, p, PAGE, PROT_READ | PROT_WRITE));
 	CHECK(let_go(fd, p, LEN) == 0);
 	t = translate(p, HMM_MODE_PIN);
 	hmm_translation_put(&t);
@@ -95,7 +95,7 @@ static void half(int fd, int flags)
 	hmm_translation_put(&t);
 	CHECK(own(fd, p + LEN / 2, LEN / 2, UFFDIO_REGISTER_MODE_MISSING) == 0);
 	CHECK(!hmm_translate(plain.mirror, p, PAGE, HMM_READ, &t));
-	CHECK(!syscall(SYS_munmap, p, LEN / 4));
+	CHECK(!raw_call(SYS_munmap, p, LEN / 4));
 	CHECK(!hmm_translation_valid(&t) || t.mode == HMM_MODE_DIRECT);
 	hmm_translation_put(&t);
 	CHECK(let_go(fd, p + LEN / 2, LEN / 2) == 0);

@@ -8,6 +8,7 @@
  * same: it must go stale, or the test shows nothing.
  */
 #include "uring_test.h"
+#include "../../kit/raw.h"
 
 #define LEN    (64 * 1024ul)
 #define ROUNDS 200
@@ -16,8 +17,8 @@ enum way { LIBC, RAW };
 
 static void *raw_mmap(void *at, size_t len, int flags)
 {
-	return (void *)syscall(SYS_mmap, at, len, PROT_READ | PROT_WRITE,
-			       MAP_PRIVATE | MAP_ANONYMOUS | flags, -1, 0);
+	return (void *)raw_call(SYS_mmap, at, len, PROT_READ | PROT_WRITE,
+				MAP_PRIVATE | MAP_ANONYMOUS | flags, -1, 0);
 }
 
 static void unmap_and_map(char *p, enum way way)
@@ -25,7 +26,7 @@ static void unmap_and_map(char *p, enum way way)
 	if (way == LIBC)
 		munmap(p, LEN);
 	else
-		syscall(SYS_munmap, p, LEN);
+		raw_call(SYS_munmap, p, LEN);
 	if (raw_mmap(p, LEN, MAP_FIXED_NOREPLACE) != p)
 		exit(1);
 }
@@ -43,7 +44,7 @@ static void discard(char *p, enum way way)
 	if (way == LIBC)
 		madvise(p, LEN, MADV_DONTNEED);
 	else
-		syscall(SYS_madvise, p, LEN, MADV_DONTNEED);
+		raw_call(SYS_madvise, p, LEN, MADV_DONTNEED);
 }
 
 static void move_over(char *p, enum way way)
@@ -54,7 +55,7 @@ static void move_over(char *p, enum way way)
 	if (way == LIBC)
 		mremap(fresh, LEN, LEN, MREMAP_MAYMOVE | MREMAP_FIXED, p);
 	else
-		syscall(SYS_mremap, fresh, LEN, LEN, MREMAP_MAYMOVE | MREMAP_FIXED, p);
+		raw_call(SYS_mremap, fresh, LEN, LEN, MREMAP_MAYMOVE | MREMAP_FIXED, p);
 }
 
 static void one_page(char *p, enum way way)
@@ -64,7 +65,7 @@ static void one_page(char *p, enum way way)
 	if (way == LIBC)
 		munmap(page, PAGE);
 	else
-		syscall(SYS_munmap, page, PAGE);
+		raw_call(SYS_munmap, page, PAGE);
 	if (raw_mmap(page, PAGE, MAP_FIXED_NOREPLACE) != page)
 		exit(1);
 }
