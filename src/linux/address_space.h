@@ -277,6 +277,7 @@ struct as {
 	struct watch watch;
 	struct perf perf;
 	struct tasks tasks;
+	_Atomic int process; /* whose address space it is: others may run in it */
 	void *wake;        /* a page that is watched: unmapping it wakes the event thread */
 	_Atomic bool stop; /* the event thread ends */
 	sem_t ready;       /* posted by the event thread when it has begun */

@@ -340,7 +340,9 @@ struct hmm *as_hold(void)
 {
 	struct hmm *hmm;
 
-	if (as_busy || core_busy())
+	/* A process that was made with CLONE_VM may have this thread's words at the same
+	 * time as the thread. */
+	if (as_busy || core_busy() || as_self.process != sys_getpid())
 		return NULL;
 	undisturbed_begin();
 	atomic_fetch_add(&as_self.users, 1);
@@ -477,6 +479,7 @@ static int open_all(const struct hmm_attr *attr)
 	if (err)
 		goto err_parts;
 	as_self.want_perf = !(attr->flags & HMM_NO_PERF);
+	as_self.process = sys_getpid();
 	as_self.hmm = hmm;
 	err = start_threads(hmm);
 	if (err)
