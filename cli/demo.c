@@ -198,14 +198,16 @@ static void close_stage(struct stage *stage)
 	}
 }
 
-/* Without mapping records a raw mprotect is not seen: a documented limit. */
+/* Without mapping records a raw mprotect is not seen, or a moment later: a documented
+ * limit.
+ */
 static bool sees_raw_protect(void)
 {
 	struct hmm_feature features[64];
 	int count = hmm_features(features, 64, sizeof(*features));
 
 	for (int i = 0; i < count && i < 64; i++) {
-		if (!strcmp(features[i].name, "perf"))
+		if (!strcmp(features[i].name, "perf-at-once"))
 			return features[i].state == HMM_FEATURE_ON;
 	}
 	return false;

@@ -207,7 +207,8 @@ static void print_reasons(const struct demo *demo)
 		}
 	}
 	if (!demo->raw_protect)
-		puts("mprotect by raw system call was left out: see perf in `hmm info`");
+		puts("mprotect by raw system call was left out: see perf-at-once in `hmm "
+		     "info`");
 }
 
 static void print_first_wrong(const struct demo *demo)

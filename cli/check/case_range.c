@@ -87,6 +87,7 @@ static int told(struct check_run *run, uint8_t *at, change_fn change, enum kit_w
 		uint8_t *where, bool expected, const char *what)
 {
 	const struct kit_calls *calls = kit_calls(way, 0);
+	uint64_t records = check_records(run->env);
 	struct request req;
 	int err;
 
@@ -100,6 +101,8 @@ static int told(struct check_run *run, uint8_t *at, change_fn change, enum kit_w
 		return check_fail(run, "%s: retry before there was a change", what);
 	if (change(calls, where))
 		return check_fail(run, "%s: %s", what, strerror(errno));
+	if (change == change_protect)
+		check_wait_for_record(run->env, records);
 	if (hmm_range_retry(&req.range) != expected)
 		return check_stale(run, "%s %s: %s", what, kit_way_names[way],
 				   expected ? "the holder of a snapshot was not told"

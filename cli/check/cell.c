@@ -131,13 +131,17 @@ static int paint(struct check_run *run)
 static int apply(struct check_run *run, const struct kit_change *change)
 {
 	struct hmm_range range;
+	uint64_t records;
 	int err;
 
 	if ((change->flags & C_TOLD) && told_before(run, &range))
 		return -1;
+	records = check_records(run->env);
 	err = kit_apply(&run->act, change);
 	if (err)
 		return verdict_of(run, err);
+	if (change->limit >= 2) /* what only a record tells of, where it is raw */
+		check_wait_for_record(run->env, records);
 	if ((change->flags & C_TOLD) && told_after(run, &range))
 		return -1;
 	return paint(run);

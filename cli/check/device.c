@@ -5,6 +5,9 @@
 #include "suite.h"
 
 #include <string.h>
+#include <time.h>
+
+#define LATE_MS 1000 /* docs/contract.md: by then the record has been read */
 
 /* Is this source of changes in use? */
 static bool source_on(const char *name)
@@ -17,6 +20,24 @@ static bool source_on(const char *name)
 			return features[i].state == HMM_FEATURE_ON;
 	}
 	return false;
+}
+
+uint64_t check_records(const struct check_env *env)
+{
+	struct hmm_stats stats = {0};
+
+	if (env->late)
+		hmm_stats_read(env->hmm, NULL, &stats, sizeof(stats));
+	return stats.perf_records;
+}
+
+/* A call that changed nothing has no record: whatever the device does then is judged. */
+void check_wait_for_record(const struct check_env *env, uint64_t before)
+{
+	const struct timespec pause = {.tv_nsec = 1000000};
+
+	for (int i = 0; env->late && i < LATE_MS && check_records(env) == before; i++)
+		nanosleep(&pause, NULL);
 }
 
 static int open_usual(struct check_env *env)
@@ -47,6 +68,7 @@ int check_env_open(struct check_env *env, const struct kit_device *dev,
 	if (err)
 		return err;
 	env->perf = source_on("perf") && !(how.flags & HMM_NO_PERF);
+	env->late = env->perf && !source_on("perf-at-once");
 	env->watched = source_on("userfaultfd");
 	env->any = env->watched && source_on("userfaultfd-any");
 	err = dev->table->open(env->hmm, &env->device, &env->context);

@@ -47,6 +47,7 @@ struct check_env {
 	struct hmm_mirror *mirror;
 	void *context;
 	bool perf;    /* mprotect by raw system call is watched for */
+	bool late;    /* and seen a moment later */
 	bool watched; /* memory can be, for what others do to it */
 	bool any;     /* any mapping can, of files and read-only ones too */
 };
@@ -55,6 +56,13 @@ int check_env_open(struct check_env *env, const struct kit_device *dev,
 		   const struct hmm_attr *attr, const struct hmm_mirror_attr *mattr);
 int check_env_close(struct check_env *env); /* 0 or the first error */
 int check_env_reset(struct check_env *env); /* the usual device forgets */
+
+/*
+ * Where a raw mprotect is seen a moment later: how many were seen, before one is made, and
+ * the wait for it afterwards. Elsewhere they do nothing.
+ */
+uint64_t check_records(const struct check_env *env);
+void check_wait_for_record(const struct check_env *env, uint64_t before);
 
 /* ---- cells ------------------------------------------------------------------------ */
 

@@ -129,14 +129,25 @@ void change_drain_locked(struct hmm *hmm)
 	uint64_t word[CORE_POLL_WORDS];
 	uint32_t n = atomic_load_explicit(&hmm->nr_poll, memory_order_acquire);
 
-	if (!change_poll_moved(hmm))
+	if (n && !change_poll_moved(hmm))
 		return;
 	for (uint32_t i = 0; i < n; i++)
 		word[i] = __atomic_load_n(hmm->poll[i].word, __ATOMIC_ACQUIRE);
-	hmm->ops->drain(hmm->source);
+	hmm->ops->drain(hmm->source, 0);
 	/* Whoever reads seen as equal must find the slots revoked. */
 	for (uint32_t i = 0; i < n; i++)
 		atomic_store_explicit(&hmm->poll[i].seen, word[i], memory_order_release);
+}
+
+bool change_records(struct hmm *hmm, uint32_t patience_ms)
+{
+	bool all;
+
+	if (!core_lock_within(hmm, patience_ms))
+		return false;
+	all = hmm->ops->drain(hmm->source, patience_ms);
+	core_unlock(hmm);
+	return all;
 }
 
 void change_told(struct hmm *hmm, uint64_t start, uint64_t end)

@@ -67,9 +67,12 @@ struct source_ops {
 
 	/*
 	 * [locked] Tell changes that raise no event (mapping records) by change_seen().
-	 * Called when a poll word moved, and before a fill is published.
+	 * Called by a miss when a poll word moved, or always where there are none, with a
+	 * patience of 0: it waits as long as it takes. And by change_records(), with its
+	 * @patience_ms: false says that a lock was not to be had in that time, and that it
+	 * has to be called again.
 	 */
-	void (*drain)(void *source);
+	bool (*drain)(void *source, uint32_t patience_ms);
 
 	/*
 	 * Are all system calls that were removing pages when @since was taken over?
@@ -114,6 +117,13 @@ bool change_event(struct hmm *hmm, enum change_kind kind, uint64_t start, uint64
 bool change_unmark(struct hmm *hmm, uint32_t patience_ms);
 
 /*
+ * Where there are more words than a translation can look at for nothing, it looks at none
+ * (core_poll_word() was not called), and the thread that reads the events is woken by each
+ * record: between mark and unmark it has them told. false as above.
+ */
+bool change_records(struct hmm *hmm, uint32_t patience_ms);
+
+/*
  * Around the start of watching mappings in [start, end), unlocked: until the event of an
  * unmapping has been read, watched memory there may be the next mapping's already.
  */
@@ -145,9 +155,11 @@ bool core_busy(void);
 
 /*
  * Words that move when a change without event may have happened (the heads of perf
- * rings): every translation compares them. At most CORE_POLL_WORDS.
+ * rings): every translation compares them. At most CORE_POLL_WORDS: all of them lie at the
+ * same place of a page each, so that more would not fit into the first-level cache at once,
+ * which has 8 to 12 lines for one such place (bench: processors).
  */
-#define CORE_POLL_WORDS 32
+#define CORE_POLL_WORDS 8
 int core_poll_word(struct hmm *hmm, const volatile uint64_t *word);
 
 /* The life of a struct hmm; src/linux/process.c calls these. */

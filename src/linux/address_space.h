@@ -217,9 +217,12 @@ long tasks_read(struct tasks *tasks, const char *tid, const char *name, char *te
 /* ---- perf.c: mprotect by raw system calls
  * ------------------------------------------------ */
 
+#define PERF_RINGS 1024 /* processors */
+
 struct perf_ring {
 	struct perf_event_mmap_page *page;
-	int fd;        /* of the event that owns the ring, in the event thread's table */
+	int fd; /* of the event that owns the ring, in the event thread's table */
+	int cpu;
 	uint64_t tail; /* mirror lock: read up to here */
 };
 
@@ -227,7 +230,8 @@ struct as;
 struct perf {
 	const char *why; /* not to be had: the reason */
 	bool off;        /* nobody wanted it */
-	struct perf_ring rings[CORE_POLL_WORDS];
+	bool wakes;      /* each record wakes the event thread; else hits look */
+	struct perf_ring rings[PERF_RINGS];
 	unsigned int nr_rings;
 	size_t size; /* bytes of data in each ring */
 };
@@ -241,10 +245,16 @@ int perf_open(struct perf *perf, struct tasks *tasks);
 int perf_try(struct perf *perf);
 /* The rings; their events go with their owner. */
 void perf_close(struct perf *perf);
-/* From now on the core is told, by the words that it polls. */
+/* With more rings than this the records wake the event thread. Only tests change it. */
+extern HIDDEN unsigned int perf_polled_most;
+/* How a record is noticed, and why so. */
+const char *perf_way(bool wakes);
+/* From now on the core is told, by the words that it polls; or nothing, if they wake. */
 int perf_poll(struct perf *perf, struct hmm *hmm);
-/* [mirror lock] */
-void perf_drain(struct perf *perf, struct as *as);
+/* From now on this epoll descriptor of the event thread is woken. */
+int perf_wake(struct perf *perf, int epoll);
+/* [mirror lock] False: the watch lock was not to be had in that time (0: it waits). */
+bool perf_drain(struct perf *perf, struct as *as, uint32_t patience_ms);
 
 /* ---- quiesce.c, usermode.c, copy.c
  * ----------------------------------------------------------------

@@ -15,6 +15,7 @@
 #include <errno.h>
 #include <linux/close_range.h>
 #include <linux/userfaultfd.h>
+#include <sys/epoll.h>
 #include <sys/ioctl.h>
 #include <time.h>
 
@@ -43,7 +44,9 @@ struct told {
 struct reader {
 	struct as *as;
 	int fd;        /* the userfaultfd: its number in the table below */
+	int epoll;     /* of it and of perf's rings, where these wake; else -1 */
 	bool apart;    /* the thread has a table of descriptors for itself */
+	bool records;  /* perf's rings have some that were not read */
 	bool over;     /* it is to end: the last event that it must read was read */
 	uint64_t wake; /* where the page is that is unmapped to say so; 0: none */
 	unsigned int first, next; /* of queue; they only grow */
@@ -174,6 +177,15 @@ static void tell_all(struct reader *r)
 	}
 }
 
+static void tell_records(struct reader *r)
+{
+	if (!r->records)
+		return;
+	r->records = false;
+	while (!change_records(r->as->hmm, PATIENCE_MS))
+		read_some(r);
+}
+
 static void read_and_tell(struct reader *r)
 {
 	struct hmm *hmm = r->as->hmm;
@@ -186,6 +198,7 @@ static void read_and_tell(struct reader *r)
 		debug_window(3);
 		change_mark(hmm);
 	}
+	tell_records(r);
 	for (tell_all(r); !change_unmark(hmm, PATIENCE_MS); tell_all(r))
 		read_some(r);
 }
@@ -215,12 +228,34 @@ static bool set_apart(int fd)
 	return true;
 }
 
+/* One descriptor to wait for, of everything that wakes this thread. */
+static int wait_for_rings(struct reader *r)
+{
+	int err, fd = sys_epoll_create();
+
+	if (fd < 0)
+		return fd;
+	err = sys_epoll_add(fd, r->fd, EPOLLIN);
+	if (!err)
+		err = perf_wake(&r->as->perf, fd);
+	if (!err)
+		r->epoll = fd;
+	return err;
+}
+
 static void open_perf(struct reader *r)
 {
 	struct as *as = r->as;
+	int err;
 
 	own_file_open_apart(&as->tasks.file);
-	if (perf_open(&as->perf, &as->tasks))
+	err = perf_open(&as->perf, &as->tasks);
+	if (!err && as->perf.wakes && wait_for_rings(r)) {
+		perf_close(&as->perf);
+		as->perf.why = "epoll, which waits for its rings, failed";
+		err = -EIO;
+	}
+	if (err)
 		close_others(r->fd);
 }
 
@@ -263,21 +298,37 @@ static void lose(struct reader *r)
 	r->over = true;
 }
 
-/* Is there something to read? false: the descriptor is lost. */
+/* Is there something to read? As sys_poll() says it. */
+static int wait_for_some(struct reader *r)
+{
+	int timeout_ms = r->apart && r->wake ? -1 : ASK_MS;
+	struct pollfd poll = {.fd = r->fd, .events = POLLIN};
+	struct epoll_event events[BATCH];
+	int got;
+
+	if (r->epoll < 0) {
+		if (!r->apart)
+			poll.fd = uffd_fd(&r->as->uffd);
+		return poll.fd < 0 ? poll.fd : sys_poll(&poll, 1, timeout_ms);
+	}
+	got = sys_epoll_wait(r->epoll, events, BATCH, timeout_ms);
+	for (int i = 0; i < got; i++)
+		r->records |= events[i].data.fd != r->fd;
+	return got;
+}
+
+/* False: the descriptor is lost. */
 static bool wait_for_events(struct reader *r)
 {
 	const struct timespec pause = {.tv_nsec = 1000000};
-	struct pollfd poll = {.fd = r->fd, .events = POLLIN};
-	int err;
+	int err = wait_for_some(r);
 
-	if (!r->apart)
-		poll.fd = uffd_fd(&r->as->uffd);
-	err = poll.fd < 0 ? poll.fd : sys_poll(&poll, 1, r->apart && r->wake ? -1 : ASK_MS);
 	if (!r->apart && uffd_fd(&r->as->uffd) < 0)
 		return false;
 	if (err < 0 && err != -EINTR) {
 		/* A filter forbids to wait for it: then it is looked at now and then. */
 		clock_nanosleep(CLOCK_MONOTONIC, 0, &pause, NULL);
+		r->records = r->epoll >= 0;
 		err = 1;
 	}
 	if (err > 0)
@@ -308,7 +359,7 @@ static void end(struct reader *r)
 
 void *event_thread(void *as)
 {
-	struct reader r = {.as = as, .fd = -1};
+	struct reader r = {.as = as, .fd = -1, .epoll = -1};
 
 	r.wake = (uintptr_t)r.as->wake;
 	begin(&r);

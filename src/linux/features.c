@@ -140,21 +140,39 @@ static const char *perf_remedy(int err)
 }
 
 /* Tried with the events of one thread where it is not open already. */
-static int try_perf(struct text *text)
+static int try_perf(struct text *text, bool *wakes)
 {
-	struct perf perf;
-	int err = perf_try(&perf);
+	struct perf *perf = malloc(sizeof(*perf));
+	int err = perf ? perf_try(perf) : -ENOMEM;
 
-	text->reason = perf.why;
+	text->reason = perf ? perf->why : "no memory is left to try it";
+	*wakes = perf && perf->wakes;
+	free(perf);
 	return err;
+}
+
+static void add_perf_at_once(struct list *list, bool on, bool wakes)
+{
+	struct text text = {
+		.detail = "... at once, not only when the library's thread has run",
+		.reason = wakes ? "there are more than 8 processors: a translation would "
+				  "take longer for each that it had to look at"
+				: "perf is not in use",
+		.remedy = wakes ? "call mprotect through libc, or hmm_invalidate() after "
+				  "it, where a moment is too long"
+				: "see perf",
+	};
+
+	add(list, "source", "perf-at-once", on && !wakes ? HMM_FEATURE_ON : HMM_FEATURE_OFF,
+	    text);
 }
 
 static void add_perf(struct list *list)
 {
-	struct text text = {.detail = "mprotect by a raw system call is seen"};
+	struct text text = {.detail = perf_way(false)};
 	struct hmm *hmm = as_hold();
 	bool open = hmm, on = hmm && as_self.perf.nr_rings;
-	bool off = hmm && as_self.perf.off;
+	bool off = hmm && as_self.perf.off, wakes = hmm && as_self.perf.wakes;
 
 	if (hmm)
 		as_drop();
@@ -162,10 +180,11 @@ static void add_perf(struct list *list)
 		text.reason = "switched off (HMM_NO_PERF)";
 		text.remedy = "open without that flag";
 		add(list, "source", "perf", HMM_FEATURE_OFF, text);
+		add_perf_at_once(list, false, false);
 		return;
 	}
 	if (!on) {
-		int err = try_perf(&text);
+		int err = try_perf(&text, &wakes);
 
 		if (!err && open) {
 			text.reason =
@@ -174,12 +193,15 @@ static void add_perf(struct list *list)
 					: "could not be had when the library was opened";
 			text.remedy = "close it and open it again";
 			add(list, "source", "perf", HMM_FEATURE_OFF, text);
+			add_perf_at_once(list, false, false);
 			return;
 		}
 		on = !err;
 		text.remedy = perf_remedy(err);
 	}
+	text.detail = perf_way(wakes);
 	add(list, "source", "perf", there(on), text);
+	add_perf_at_once(list, on, wakes);
 }
 
 static void add_never_pinned(struct list *list)

@@ -4,9 +4,15 @@
  *
  * perf does: with a software event that counts nothing, the kernel writes a record of every
  * mmap and mprotect before the call returns. There is an event for each thread and CPU,
- * threads that start later inherit theirs, and all events of a CPU write to one ring. The
- * heads of the rings are the core's poll words: a translation that finds one moved has the
- * records read first.
+ * threads that start later inherit theirs, and all events of a CPU write to one ring. There
+ * are two ways to notice a record, by the number of rings:
+ *
+ *   polled   Up to CORE_POLL_WORDS: their heads are the core's poll words. A translation
+ *            that finds one moved has the records read first: nothing is ever stale.
+ *   woken    With more, a look at each would make a hit cost what the machine has of
+ *            processors. The record wakes the event thread before the call returns; that
+ *            marks, reads, revokes, and unmarks. A translation is right as soon as that
+ *            thread has run (docs/contract.md, Y5).
  *
  * The rings are mapped read-only: so the kernel never waits for us to read, a head always
  * moves, and what was overwritten before it was read counts as a change of everything.
@@ -14,7 +20,9 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/perf_event.h>
+#include <sched.h>
 #include <stdlib.h>
+#include <sys/epoll.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
@@ -28,6 +36,8 @@
 #define MARGIN     4608u /* more than the longest record: one may be half written */
 #define PASSES     16
 #define THREADS    4096u /* with events of their own; the others inherit theirs */
+
+HIDDEN unsigned int perf_polled_most = CORE_POLL_WORDS;
 
 /* PERF_RECORD_MMAP2 without its header and the file's name */
 struct mmap2 {
@@ -67,17 +77,22 @@ static bool overtaken(const struct perf *perf, const struct perf_ring *ring, uin
  * What is mapped now is not what was registered, if a file is involved (see
  * other_file in source.c). Anonymous memory does not go without an event.
  */
-static void forget(struct as *as, const struct mmap2 *record)
+static bool forget(struct as *as, const struct mmap2 *record, uint32_t patience_ms)
 {
 	uint64_t start = record->addr, end = record->addr + record->len, ino;
 
-	as_lock(&as->lock);
+	if (!patience_ms)
+		as_lock(&as->lock);
+	else if (!as_lock_within(&as->lock, patience_ms))
+		return false;
 	if (watch_piece_locked(&as->watch, &start, &end, &ino) && (ino || record->ino))
 		watch_del_locked(&as->watch, record->addr, record->addr + record->len);
 	as_unlock(&as->lock);
+	return true;
 }
 
-static void drain_ring(const struct perf *perf, struct perf_ring *ring, struct as *as)
+static bool drain_ring(const struct perf *perf, struct perf_ring *ring, struct as *as,
+		       uint32_t patience_ms)
 {
 	uint64_t head = head_of(ring);
 
@@ -91,21 +106,44 @@ static void drain_ring(const struct perf *perf, struct perf_ring *ring, struct a
 		if (overtaken(perf, ring, ring->tail) || record.header.size < 8) {
 			change_seen(as->hmm, 0, UINT64_MAX);
 			ring->tail = head_of(ring);
-			return;
+			return true;
+		}
+		if (record.header.type == PERF_RECORD_MMAP2) {
+			if (!forget(as, &record.mmap, patience_ms))
+				return false;
+			change_seen(as->hmm, record.mmap.addr,
+				    record.mmap.addr + record.mmap.len);
+			core_count(as->hmm, COUNT_PERF);
 		}
 		ring->tail += record.header.size;
-		if (record.header.type != PERF_RECORD_MMAP2)
-			continue;
-		core_count(as->hmm, COUNT_PERF);
-		forget(as, &record.mmap);
-		change_seen(as->hmm, record.mmap.addr, record.mmap.addr + record.mmap.len);
 	}
+	return true;
 }
 
-void perf_drain(struct perf *perf, struct as *as)
+/*
+ * Of what a thread has just mapped the record lies in the ring of the processor that it
+ * runs on, mostly. Read before the thread looks at the mapping it is nothing new; read
+ * later by the event thread it would revoke what was translated meanwhile.
+ */
+static void drain_here(const struct perf *perf, struct perf_ring *rings, struct as *as)
 {
-	for (unsigned int i = 0; i < perf->nr_rings; i++)
-		drain_ring(perf, &perf->rings[i], as);
+	int cpu = sched_getcpu();
+
+	if (cpu >= 0 && (unsigned int)cpu < perf->nr_rings && rings[cpu].cpu == cpu)
+		drain_ring(perf, &rings[cpu], as, 0);
+}
+
+bool perf_drain(struct perf *perf, struct as *as, uint32_t patience_ms)
+{
+	bool all = true;
+
+	if (perf->wakes && !patience_ms) {
+		drain_here(perf, perf->rings, as);
+		return true;
+	}
+	for (unsigned int i = 0; i < perf->nr_rings && all; i++)
+		all = drain_ring(perf, &perf->rings[i], as, patience_ms);
+	return all;
 }
 
 /* ---- opening
@@ -113,7 +151,7 @@ void perf_drain(struct perf *perf, struct as *as)
 
 struct opening {
 	struct perf *perf;
-	int cpus[CORE_POLL_WORDS];
+	int cpus[PERF_RINGS];
 	unsigned int nr_cpus;
 	int tids[THREADS];
 	unsigned int nr_tids;
@@ -126,7 +164,7 @@ static int off(struct perf *perf, int err, const char *why)
 	return err;
 }
 
-static int open_event(int tid, int cpu)
+static int open_event(const struct perf *perf, int tid, int cpu)
 {
 	struct perf_event_attr attr = {
 		.type = PERF_TYPE_SOFTWARE,
@@ -139,6 +177,9 @@ static int open_event(int tid, int cpu)
 		.inherit_thread = 1,
 		.exclude_kernel = 1,
 		.exclude_hv = 1,
+		/* Bytes, so: each record wakes whoever waits for the ring. */
+		.watermark = perf->wakes,
+		.wakeup_watermark = perf->wakes,
 	};
 
 	return sys_perf_event_open(&attr, tid, cpu);
@@ -163,7 +204,7 @@ static const char *why_not(int err)
 	}
 }
 
-static int first_of_cpu(struct perf *perf, int fd)
+static int first_of_cpu(struct perf *perf, int fd, int cpu)
 {
 	void *page;
 	int err = sys_mmap(&page, page_size() + perf->size, PROT_READ, MAP_SHARED, fd);
@@ -171,7 +212,8 @@ static int first_of_cpu(struct perf *perf, int fd)
 	if (err)
 		return off(perf, err,
 			   "kernel.perf_event_mlock_kb does not allow its rings");
-	perf->rings[perf->nr_rings++] = (struct perf_ring){.page = page, .fd = fd};
+	perf->rings[perf->nr_rings++] =
+		(struct perf_ring){.page = page, .fd = fd, .cpu = cpu};
 	return 0;
 }
 
@@ -179,12 +221,12 @@ static int first_of_cpu(struct perf *perf, int fd)
 static int open_thread(struct perf *perf, const struct opening *opening, int tid)
 {
 	for (unsigned int i = 0; i < opening->nr_cpus; i++) {
-		int fd = open_event(tid, opening->cpus[i]), err;
+		int fd = open_event(perf, tid, opening->cpus[i]), err;
 
 		if (fd < 0)
 			return fd == -ESRCH ? fd : off(perf, fd, why_not(fd));
 		if (i == perf->nr_rings) {
-			err = first_of_cpu(perf, fd);
+			err = first_of_cpu(perf, fd, opening->cpus[i]);
 			if (err)
 				return err;
 			continue;
@@ -237,7 +279,7 @@ static int open_threads(struct opening *opening, struct tasks *tasks)
 /* "0-3,8": the CPUs that are there. */
 static int read_cpus(struct opening *opening)
 {
-	char text[256], *at = text;
+	char text[1024], *at = text;
 	int fd = sys_open(AT_FDCWD, "/sys/devices/system/cpu/online", O_RDONLY);
 	long got;
 
@@ -252,10 +294,10 @@ static int read_cpus(struct opening *opening)
 		if (*at == '-')
 			last = strtol(at + 1, &at, 10);
 		for (; first <= last; first++) {
-			if (opening->nr_cpus == CORE_POLL_WORDS)
+			if (opening->nr_cpus == PERF_RINGS)
 				return off(opening->perf, -E2BIG,
-					   "more than 32 CPUs: a translation would have "
-					   "too many rings to look at");
+					   "more than 1,024 processors have no room in "
+					   "its table of rings");
 			opening->cpus[opening->nr_cpus++] = (int)first;
 		}
 		at += *at == ',';
@@ -267,7 +309,8 @@ static int read_cpus(struct opening *opening)
 
 /*
  * The rings count as locked memory of the user, which io_uring's rings are charged to as
- * well: all of them together take at most a quarter of what the process may lock.
+ * well: all of them together take at most a quarter of what the process may lock, or half
+ * of it where there are so many that a quarter has no room for the smallest.
  */
 static int choose_size(struct perf *perf, unsigned int nr)
 {
@@ -275,14 +318,13 @@ static int choose_size(struct perf *perf, unsigned int nr)
 	uint64_t room, least = page_size() > RING_LEAST ? page_size() : RING_LEAST;
 
 	getrlimit(RLIMIT_MEMLOCK, &limit);
-	room = limit.rlim_cur == RLIM_INFINITY ? UINT64_MAX : limit.rlim_cur / 4 / nr;
+	room = limit.rlim_cur == RLIM_INFINITY ? UINT64_MAX / 2 : limit.rlim_cur / 4 / nr;
 	for (perf->size = RING_MOST; perf->size > least; perf->size /= 2)
 		if (page_size() + perf->size <= room)
 			return 0;
-	if (page_size() + perf->size <= room)
+	if (page_size() + perf->size <= room * 2)
 		return 0;
-	return off(perf, -ENOMEM,
-		   "its rings would take more than a quarter of RLIMIT_MEMLOCK");
+	return off(perf, -ENOMEM, "its rings would take more than half of RLIMIT_MEMLOCK");
 }
 
 /* @tasks NULL: the calling thread alone. */
@@ -291,6 +333,7 @@ static int open_rings(struct perf *perf, struct tasks *tasks)
 	struct opening opening = {.perf = perf};
 	int err = read_cpus(&opening);
 
+	perf->wakes = opening.nr_cpus > perf_polled_most;
 	if (!err)
 		err = choose_size(perf, opening.nr_cpus);
 	if (!err)
@@ -331,10 +374,32 @@ int perf_try(struct perf *perf)
 	return err;
 }
 
+const char *perf_way(bool wakes)
+{
+	return wakes ? "mprotect by a raw system call is seen a moment later: the "
+		       "record wakes a thread, since there are more than 8 processors "
+		       "to look at"
+		     : "mprotect by a raw system call is seen at once: each translation "
+		       "looks at the heads of all records";
+}
+
+int perf_wake(struct perf *perf, int epoll)
+{
+	int err = 0;
+
+	/* Told once for each record: a ring whose thread has ended would be told of for
+	 * ever. */
+	for (unsigned int i = 0; i < perf->nr_rings && !err; i++)
+		err = sys_epoll_add(epoll, perf->rings[i].fd, EPOLLIN | EPOLLET);
+	return err;
+}
+
 int perf_poll(struct perf *perf, struct hmm *hmm)
 {
 	int err = 0;
 
+	if (perf->wakes)
+		return 0;
 	for (unsigned int i = 0; i < perf->nr_rings && !err; i++) {
 		struct perf_ring *ring = &perf->rings[i];
 

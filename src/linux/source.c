@@ -297,11 +297,11 @@ static int present(void *source, uint64_t addr)
 	return pages_present(&as->pages, addr);
 }
 
-static void drain(void *source)
+static bool drain(void *source, uint32_t patience_ms)
 {
 	struct as *as = source;
 
-	perf_drain(&as->perf, as);
+	return perf_drain(&as->perf, as, patience_ms);
 }
 
 static bool changers_done(void *source, uint64_t since)

@@ -8,6 +8,7 @@
 #include <linux/perf_event.h>
 #include <sched.h>
 #include <signal.h>
+#include <sys/epoll.h>
 #include <sys/ipc.h>
 #include <sys/mman.h>
 #include <sys/types.h>
@@ -69,6 +70,26 @@ int sys_poll(struct pollfd *fds, unsigned int nr, int timeout_ms)
 	INJECT("poll");
 	return (int)raw5(SYS_ppoll, (long)fds, nr, timeout_ms < 0 ? 0 : (long)&timeout, 0,
 			 0);
+}
+
+int sys_epoll_create(void)
+{
+	INJECT("epoll_create");
+	return (int)raw1(SYS_epoll_create1, EPOLL_CLOEXEC);
+}
+
+int sys_epoll_add(int epoll, int fd, uint32_t events)
+{
+	struct epoll_event event = {.events = events, .data.fd = fd};
+
+	INJECT("epoll_ctl");
+	return (int)raw4(SYS_epoll_ctl, epoll, EPOLL_CTL_ADD, fd, (long)&event);
+}
+
+int sys_epoll_wait(int epoll, struct epoll_event *events, int max, int timeout_ms)
+{
+	INJECT("epoll_wait");
+	return (int)raw6(SYS_epoll_pwait, epoll, (long)events, max, timeout_ms, 0, 8);
 }
 
 long sys_getdents(int fd, void *buf, size_t len)

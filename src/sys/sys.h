@@ -20,6 +20,7 @@
 #include <sys/stat.h>
 #include <sys/uio.h>
 
+struct epoll_event;
 struct perf_event_attr;
 struct timespec;
 
@@ -30,6 +31,10 @@ long sys_pread(int fd, void *buf, size_t len, uint64_t offset);
 long sys_write(int fd, const void *buf, size_t len);
 int sys_ioctl(int fd, unsigned long request, void *arg); /* also positive results */
 int sys_poll(struct pollfd *fds, unsigned int nr, int timeout_ms);
+int sys_epoll_create(void);
+int sys_epoll_add(int epoll, int fd, uint32_t events); /* its number comes with them */
+/* How many of @events were filled in. */
+int sys_epoll_wait(int epoll, struct epoll_event *events, int max, int timeout_ms);
 long sys_getdents(int fd, void *buf, size_t len);
 int sys_rewind(int fd);
 int sys_fstat(int fd, struct stat *out);

@@ -257,7 +257,7 @@ static void renew(bool raw, char *at, int flags, int fd)
 /* An mprotect by raw system call is seen in perf's records only (a documented limit). */
 static bool sees_mprotect(bool raw)
 {
-	return (INTERPOSED && !raw) || feature_on("perf");
+	return (INTERPOSED && !raw) || feature_on("perf-at-once");
 }
 
 static void change_all(bool raw)

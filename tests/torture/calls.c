@@ -134,6 +134,8 @@ static pid_t raw_fork(void)
 	return (pid_t)syscall(SYS_clone, SIGCHLD, 0, 0, 0, 0);
 }
 
+bool calls_raw_late;
+
 const struct calls calls_raw = {
 	.name = "raw",
 	.raw = true,

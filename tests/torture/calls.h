@@ -28,6 +28,9 @@ struct calls {
 };
 
 extern const struct calls calls_libc, calls_raw;
+/* A raw mprotect is seen a moment later (more than 8 processors), which the model does not
+ * know: the devices are told of it. */
+extern bool calls_raw_late;
 /* Whichever was chosen. */
 extern const struct calls *calls;
 

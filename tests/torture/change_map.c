@@ -16,7 +16,7 @@
 #define MREMAP_DONTUNMAP 4
 #endif
 
-static void tell(struct mutator *m, const struct span *s)
+void tell_devices(struct mutator *m, const struct span *s)
 {
 	for (unsigned int i = 1; m && i < m->nr_devices; i++)
 		if (m->dev[i]->tell)
@@ -140,7 +140,7 @@ void change_unmap(struct life *l, struct mutator *m, struct span s)
 	if (detach ? calls->shmdt(s.at) : calls->munmap(s.at, s.len))
 		change_failed(detach ? "shmdt" : "munmap", &s);
 	if (detach && calls->raw)
-		tell(m, &s);
+		tell_devices(m, &s);
 	model_commit(r);
 }
 

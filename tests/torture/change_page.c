@@ -54,6 +54,9 @@ void change_protect(struct life *l, struct mutator *m, struct span s)
 	if (key ? calls->pkey_mprotect(s.at, s.len, prot)
 		: calls->mprotect(s.at, s.len, prot))
 		change_failed("mprotect", &s);
+	/* by raw system call it may be seen a moment later only (more than 8 processors) */
+	if (calls->raw && calls_raw_late)
+		tell_devices(m, &s);
 	model_commit(l->region);
 }
 
@@ -156,9 +159,8 @@ void change_guard(struct life *l, struct mutator *m, struct span s)
 		return;
 	}
 	/* by raw system call nobody sees it: the contract has the application say so */
-	for (unsigned int i = 1; calls->raw && i < m->nr_devices; i++)
-		if (m->dev[i]->tell)
-			m->dev[i]->tell(s.at, s.len);
+	if (calls->raw)
+		tell_devices(m, &s);
 	model_commit(r);
 	traffic_probe(m, l, &s);
 	model_begin(r);

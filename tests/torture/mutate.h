@@ -146,6 +146,9 @@ void change_guard(struct life *l, struct mutator *m, struct span s);
 void change_length(struct life *l, struct mutator *m, struct span s);
 void change_nothing(struct life *l, struct mutator *m, struct span s);
 
+/* Every device of the library; @m may be NULL: nobody to tell. */
+void tell_devices(struct mutator *m, const struct span *s);
+
 /* change_fork.c */
 void change_fork(struct life *l, struct mutator *m, struct span s);
 int fork_init(struct mutator *m);

@@ -3,6 +3,7 @@
  * The question this file answers: what do the devices of the library share?
  */
 #include "space.h"
+#include "calls.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -19,6 +20,17 @@ int space_say(const char *what, int err)
 	return err;
 }
 
+static bool seen_late(void)
+{
+	struct hmm_feature features[64];
+	int nr = hmm_features(features, 64, sizeof(features[0]));
+
+	for (int i = 0; i < nr && i < 64; i++)
+		if (!strcmp(features[i].name, "perf-at-once"))
+			return features[i].state != HMM_FEATURE_ON;
+	return true;
+}
+
 int space_open(bool raw)
 {
 	struct hmm_attr attr = {.size = sizeof(attr), .flags = raw ? HMM_NO_INTERPOSE : 0};
@@ -28,6 +40,8 @@ int space_open(bool raw)
 		err = hmm_open(&attr, &space);
 	if (err)
 		return space_say("hmm_open", err);
+	if (!users)
+		calls_raw_late = seen_late();
 	users++;
 	return 0;
 }

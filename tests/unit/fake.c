@@ -234,7 +234,7 @@ static int present(void *source, uint64_t addr)
 	return ret;
 }
 
-static void drain(void *source)
+static bool drain(void *source, uint32_t patience_ms)
 {
 	struct fake *f = source;
 	uint64_t start[64], end[64];
@@ -252,6 +252,7 @@ static void drain(void *source)
 	pthread_mutex_unlock(&f->lock);
 	for (unsigned int i = 0; i < n; i++)
 		change_seen(f->hmm, start[i], end[i]);
+	return true;
 }
 
 static uint64_t now(void *source)

@@ -346,7 +346,7 @@ int main(int argc, char **argv)
 		return 77; /* nothing is remembered, so nothing has to be noticed */
 	}
 	interposed = is_on("interposition");
-	perf = is_on("perf");
+	perf = is_on("perf-at-once");
 	any = is_on("userfaultfd-any");
 	for (unsigned int k = 0; k < KINDS; k++)
 		for (unsigned int c = 0; c < sizeof(changes) / sizeof(changes[0]); c++) {
