@@ -498,7 +498,7 @@ static bool any_armed(struct fake *f, unsigned int page, unsigned int n)
 static void post(struct fake *f, enum fake_event_kind kind, unsigned int page,
 		 unsigned int n)
 {
-	uint64_t batch = f->read_batches;
+	uint64_t batch;
 
 	while (f->nr_events == 64)
 		pthread_cond_wait(&f->read, &f->lock);
