@@ -22,18 +22,18 @@
 #define REF_CHUNK (64u << 10) /* the longest access between two looks at the table */
 
 /*
- * The page table: a word a page with the number of mappings that let the device read it,
- * and of those that let it write it. Counted, because mappings overlap: one that goes
- * must not take away, nor leave behind, what another one gives.
+ * The page table: a word an entry with the number of mappings that let the device read its
+ * pages, and of those that let it write them. Counted, because mappings overlap: one that
+ * goes must not take away, nor leave behind, what another one gives.
  */
 struct ref_table {
-	_Atomic(_Atomic uint64_t *) *root; /* one leaf for 2^18 pages */
+	struct ref_node *top;
 	unsigned int page_shift;
 };
 
 int ref_table_init(struct ref_table *table);
 void ref_table_fini(struct ref_table *table);
-/* Memory for the pages of [start, end): the only call that allocates. */
+/* Memory for the entries of [start, end): the only call that allocates. */
 int ref_table_reserve(struct ref_table *table, uint64_t start, uint64_t end);
 void ref_table_add(struct ref_table *table, uint64_t start, uint64_t end,
 		   unsigned int access);

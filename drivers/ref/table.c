@@ -4,10 +4,12 @@
  *
  * The question this file answers: which pages may the device touch, and how?
  *
- * A radix tree of two levels. Both are sparse mappings of the device's own, so memory is
- * taken for the parts in use only; leaves appear in map and go at close, hence commit and
- * revoke never allocate. They are wiped in the child of a fork: the device has no entry
- * there, whatever it had here (Y9).
+ * A radix tree whose entries count at every level: a mapping is counted where an entry is
+ * of its pages and no others, as high up as it can be. So what a mapping costs depends on
+ * its two ends, not on its length, and whoever looks for a page looks at one entry of each
+ * level. Nodes are sparse mappings of the device's own; they appear in map and go at close,
+ * hence commit and revoke never allocate. They are wiped in the child of a fork: the device
+ * has no entry there, whatever it had here (Y9).
  */
 #include "ref.h"
 
@@ -15,82 +17,126 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#define ADDRESS_BITS 48
-#define LEAF_BITS    18
+#define NODE_BITS 9 /* 48 bits of address with pages of 4 KiB */
+#define NODE_SIZE (1u << NODE_BITS)
+#define TOP       3
 
 #define ONE_READ  1ull
 #define ONE_WRITE (1ull << 32)
 
-static void *map_wiped(size_t size)
+struct ref_node {
+	_Atomic uint64_t counts[NODE_SIZE];
+	struct ref_node *_Atomic below[NODE_SIZE];
+};
+
+/* Under mlockall(MCL_FUTURE) it is filled as it is mapped, unless nobody may touch it. */
+static struct ref_node *map_wiped(void)
 {
-	void *memory = mmap(NULL, size, PROT_READ | PROT_WRITE,
+	size_t size = sizeof(struct ref_node);
+	void *memory = mmap(NULL, size, PROT_NONE,
 			    MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 
 	if (memory == MAP_FAILED)
 		return NULL;
-	if (madvise(memory, size, MADV_WIPEONFORK)) {
+	munlock(memory, size);
+	if (madvise(memory, size, MADV_WIPEONFORK) ||
+	    mprotect(memory, size, PROT_READ | PROT_WRITE)) {
 		munmap(memory, size);
 		return NULL;
 	}
-	madvise(memory, size, MADV_NOHUGEPAGE); /* sparse */
 	return memory;
 }
 
-static size_t root_count(const struct ref_table *table)
+/* How many bits of a page's number lie below an entry of that level. */
+static unsigned int shift(unsigned int level)
 {
-	return 1ull << (ADDRESS_BITS - LEAF_BITS - table->page_shift);
+	return level * NODE_BITS;
 }
 
-static const size_t leaf_size = sizeof(uint64_t) << LEAF_BITS;
+static unsigned int slot(uint64_t page, unsigned int level)
+{
+	return (page >> shift(level)) & (NODE_SIZE - 1);
+}
+
+static uint64_t pages_below(unsigned int level)
+{
+	return 1ull << shift(level);
+}
 
 int ref_table_init(struct ref_table *table)
 {
 	table->page_shift =
 		(unsigned int)__builtin_ctzl((unsigned long)sysconf(_SC_PAGESIZE));
-	table->root = map_wiped(root_count(table) * sizeof(*table->root));
-	return table->root ? 0 : -ENOMEM;
+	table->top = map_wiped();
+	return table->top ? 0 : -ENOMEM;
+}
+
+static void unmap_nodes(struct ref_node *node, unsigned int level)
+{
+	for (unsigned int i = 0; level && i < NODE_SIZE; i++)
+		if (node->below[i])
+			unmap_nodes(node->below[i], level - 1);
+	munmap(node, sizeof(*node));
 }
 
 void ref_table_fini(struct ref_table *table)
 {
-	if (!table->root)
-		return;
-	for (size_t i = 0; i < root_count(table); i++)
-		if (table->root[i])
-			munmap((void *)table->root[i], leaf_size);
-	munmap((void *)table->root, root_count(table) * sizeof(*table->root));
-	table->root = NULL;
+	if (table->top)
+		unmap_nodes(table->top, TOP);
+	table->top = NULL;
 }
 
-int ref_table_reserve(struct ref_table *table, uint64_t start, uint64_t end)
+/* The entries of other levels that lead to the one where @page is an end of a mapping. */
+static int reserve_end(const struct ref_table *table, uint64_t page)
 {
-	uint64_t first = start >> table->page_shift >> LEAF_BITS;
-	uint64_t last = (end - 1) >> table->page_shift >> LEAF_BITS;
+	struct ref_node *node = table->top;
 
-	if (last >= root_count(table))
-		return -EOPNOTSUPP;
-	for (uint64_t i = first; i <= last; i++) {
-		_Atomic uint64_t *none = NULL, *leaf;
+	for (unsigned int level = TOP; page & (pages_below(level) - 1); level--) {
+		struct ref_node *_Atomic *below = &node->below[slot(page, level)];
+		struct ref_node *none = NULL, *new;
 
-		if (table->root[i])
-			continue;
-		leaf = map_wiped(leaf_size);
-		if (!leaf)
-			return -ENOMEM; /* what is there already is of use later */
-		if (!atomic_compare_exchange_strong(&table->root[i], &none, leaf))
-			munmap((void *)leaf, leaf_size);
+		if (!*below) {
+			new = map_wiped();
+			if (!new)
+				return -ENOMEM; /* what is there already is of use later */
+			if (!atomic_compare_exchange_strong(below, &none, new))
+				munmap(new, sizeof(*new));
+		}
+		node = *below;
 	}
 	return 0;
 }
 
-static _Atomic uint64_t *word_of(const struct ref_table *table, uint64_t page)
+int ref_table_reserve(struct ref_table *table, uint64_t start, uint64_t end)
 {
-	_Atomic uint64_t *leaf;
+	uint64_t first = start >> table->page_shift, last = end >> table->page_shift;
+	int err;
 
-	if (page >> LEAF_BITS >= root_count(table))
-		return NULL;
-	leaf = table->root[page >> LEAF_BITS];
-	return leaf ? leaf + (page & ((1u << LEAF_BITS) - 1)) : NULL;
+	if (last > pages_below(TOP + 1))
+		return -EOPNOTSUPP;
+	err = reserve_end(table, first);
+	return err ? err : reserve_end(table, last);
+}
+
+/* The largest entry that begins at @page and is of no page from @end on. */
+static _Atomic uint64_t *entry_from(const struct ref_table *table, uint64_t page,
+				    uint64_t end, unsigned int *level)
+{
+	struct ref_node *node = table->top;
+
+	for (*level = TOP;
+	     page & (pages_below(*level) - 1) || end - page < pages_below(*level); --*level)
+		node = node->below[slot(page, *level)];
+	return &node->counts[slot(page, *level)];
+}
+
+static void count(struct ref_table *table, uint64_t start, uint64_t end, uint64_t by)
+{
+	uint64_t page = start >> table->page_shift, last = end >> table->page_shift;
+	unsigned int level;
+
+	for (; page < last; page += pages_below(level))
+		atomic_fetch_add(entry_from(table, page, last, &level), by);
 }
 
 static uint64_t weight(unsigned int access)
@@ -101,34 +147,44 @@ static uint64_t weight(unsigned int access)
 void ref_table_add(struct ref_table *table, uint64_t start, uint64_t end,
 		   unsigned int access)
 {
-	for (uint64_t p = start >> table->page_shift; p < end >> table->page_shift; p++)
-		atomic_fetch_add(word_of(table, p), weight(access));
+	count(table, start, end, weight(access));
 }
 
 void ref_table_remove(struct ref_table *table, uint64_t start, uint64_t end,
 		      unsigned int access)
 {
-	for (uint64_t p = start >> table->page_shift; p < end >> table->page_shift; p++)
-		atomic_fetch_sub(word_of(table, p), weight(access));
+	count(table, start, end, -weight(access));
 }
 
-static bool allows(uint64_t word, unsigned int access)
+/* From which page on another entry has to be asked; 0: the device may not touch @page. */
+static uint64_t allowed_until(const struct ref_table *table, uint64_t page,
+			      unsigned int access)
 {
-	return (!(access & HMM_READ) || (uint32_t)word) &&
-	       (!(access & HMM_WRITE) || word >> 32);
+	const struct ref_node *node = page < pages_below(TOP + 1) ? table->top : NULL;
+	bool reads = !(access & HMM_READ), writes = !(access & HMM_WRITE);
+
+	for (unsigned int level = TOP; node; level--) {
+		uint64_t word = node->counts[slot(page, level)];
+
+		reads |= (uint32_t)word != 0;
+		writes |= word >> 32 != 0;
+		if (reads && writes)
+			return (page & ~(pages_below(level) - 1)) + pages_below(level);
+		node = level ? node->below[slot(page, level)] : NULL;
+	}
+	return 0;
 }
 
 size_t ref_table_allowed(const struct ref_table *table, uint64_t addr, size_t len,
 			 unsigned int access)
 {
-	uint64_t at = addr;
+	uint64_t at = addr, until;
 
 	while (at < addr + len) {
-		_Atomic uint64_t *word = word_of(table, at >> table->page_shift);
-
-		if (!word || !allows(*word, access))
+		until = allowed_until(table, at >> table->page_shift, access);
+		if (!until)
 			break;
-		at = ((at >> table->page_shift) + 1) << table->page_shift;
+		at = until << table->page_shift;
 	}
 	return at < addr + len ? at - addr : len;
 }

@@ -59,27 +59,58 @@ static struct watched *first_after(struct watch *watch, uint64_t addr)
 
 /* ---- the bits ------------------------------------------------------------------------ */
 
-static void set_bits(struct watch *watch, uint64_t start, uint64_t end)
+/* A word holds 64 granules: an interval of many is as cheap as there are words. */
+static uint64_t bits_in_word(uint64_t word, uint64_t first, uint64_t last)
 {
-	uint64_t last = (end - 1) >> GRANULE_SHIFT;
+	uint64_t bits = ~0ull;
 
-	for (uint64_t i = start >> GRANULE_SHIFT; i <= last && i < GRANULE_WORDS * 64; i++)
-		watch->live->granules[i >> 6] |= 1ull << (i & 63);
+	if (word == first >> 6)
+		bits &= ~0ull << (first & 63);
+	if (word == last >> 6)
+		bits &= ~0ull >> (63 - (last & 63));
+	return bits;
 }
 
-/* The bits of granules that no interval touches any more. */
+static void change_bits(struct watch *watch, uint64_t first, uint64_t last, bool set)
+{
+	_Atomic uint64_t *words = watch->live->granules;
+
+	for (uint64_t i = first >> 6; i <= last >> 6 && i < GRANULE_WORDS; i++) {
+		uint64_t word = words[i], bits = bits_in_word(i, first, last);
+
+		if (set && (word & bits) != bits)
+			words[i] |= bits;
+		else if (!set && word & bits)
+			words[i] &= ~bits;
+	}
+}
+
+static void set_bits(struct watch *watch, uint64_t start, uint64_t end)
+{
+	change_bits(watch, start >> GRANULE_SHIFT, (end - 1) >> GRANULE_SHIFT, true);
+}
+
+static bool touched(struct watch *watch, uint64_t granule)
+{
+	struct watched *next = first_after(watch, granule << GRANULE_SHIFT);
+
+	return next && next->start >> GRANULE_SHIFT <= granule;
+}
+
+/* The bits of granules that no interval touches any more: all but those at the ends. */
 static void clear_bits(struct watch *watch, uint64_t start, uint64_t end)
 {
-	uint64_t last = (end - 1) >> GRANULE_SHIFT;
+	uint64_t first = start >> GRANULE_SHIFT, last = (end - 1) >> GRANULE_SHIFT;
 
-	for (uint64_t i = start >> GRANULE_SHIFT; i <= last && i < GRANULE_WORDS * 64;
-	     i++) {
-		struct watched *next = first_after(watch, i << GRANULE_SHIFT);
-
-		if (next && next->start >> GRANULE_SHIFT <= i)
-			continue;
-		watch->live->granules[i >> 6] &= ~(1ull << (i & 63));
+	if (touched(watch, first))
+		first++;
+	if (last >= first && touched(watch, last)) {
+		if (last == first)
+			return;
+		last--;
 	}
+	if (first <= last)
+		change_bits(watch, first, last, false);
 }
 
 /* ---- nodes ----------------------------------------------------------------------------

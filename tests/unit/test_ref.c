@@ -431,6 +431,48 @@ static void attributes(void)
 
 #define RUN(test) (fprintf(stderr, "%s\n", #test), test())
 
+static long resident_kib(void)
+{
+	FILE *file = fopen("/proc/self/statm", "re");
+	long pages = 0;
+
+	if (!file || fscanf(file, "%*s %ld", &pages) != 1)
+		pages = 0;
+	if (file)
+		fclose(file);
+	return pages * getpagesize() / 1024;
+}
+
+/* What the device keeps of a mapping does not grow with it. */
+static void giant(void)
+{
+	size_t size = 1ul << 40;
+	char *p = mmap(NULL, size, PROT_READ | PROT_WRITE,
+		       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	struct hmm_mirror_attr attr = {.size = sizeof(attr), .granule = size};
+	char c = 0;
+	long before;
+
+	if (p == MAP_FAILED) {
+		fprintf(stderr, "giant: no room for a TiB of addresses\n");
+		return;
+	}
+	up((struct hmm_ref_attr){.modes = DIRECT});
+	CHECK(!hmm_mirror_destroy(mirror));
+	CHECK(!hmm_mirror_create(hmm_ref_device(ref), &attr, &mirror));
+	p[size / 2] = 1;
+	before = resident_kib();
+	for (size_t part = 0; part < 3; part++) {
+		CHECK(!hmm_ref_read(ref, p + size / 2, &c, 1));
+		CHECK(c == 1);
+		CHECK(!madvise(p + part * getpagesize(), getpagesize(), MADV_DONTNEED));
+	}
+	CHECK(resident_kib() - before < 4096);
+	CHECK(!munmap(p, size));
+	CHECK(hmm_ref_read(ref, p + size / 2, &c, 1) == -EFAULT);
+	down();
+}
+
 int main(void)
 {
 	struct hmm *probe;
@@ -447,6 +489,7 @@ int main(void)
 	RUN(told_to_fail);
 	RUN(slow);
 	RUN(overlap);
+	RUN(giant);
 	RUN(attributes);
 	return 0;
 }
