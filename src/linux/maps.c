@@ -14,13 +14,15 @@
 #include "sys/sys.h"
 #include "util/arena.h"
 
-#define NAME_SIZE   4096 /* the kernel refuses to cut a name */
+#define NAME_SIZE   4096 /* the kernel cuts no name, and takes no larger buffer */
+#define TOO_LONG    "(a path of more than 4,095 bytes)"
 #define BUFFER_SIZE 16384
+#define KEPT        (NAME_SIZE + 256) /* enough of a line to see that it is too long */
 
-static void set_name(struct as_mapping *out, const char *name, size_t len)
+static void set_name(struct as_mapping *out, const char *name)
 {
-	if (len >= sizeof(out->name))
-		len = sizeof(out->name) - 1;
+	size_t len = strnlen(name, sizeof(out->name) - 1);
+
 	memcpy(out->name, name, len);
 	out->name[len] = 0;
 }
@@ -41,6 +43,11 @@ static int query(struct maps *maps, uint64_t addr, uint64_t flags, struct as_map
 		return fd;
 	name[0] = 0;
 	err = sys_ioctl(fd, K_PROCMAP_QUERY, &q);
+	if (err == -ENAMETOOLONG) {
+		q.vma_name_addr = q.vma_name_size = 0;
+		strcpy(name, TOO_LONG);
+		err = sys_ioctl(fd, K_PROCMAP_QUERY, &q);
+	}
 	if (err)
 		return err;
 	*out = (struct as_mapping){
@@ -52,8 +59,8 @@ static int query(struct maps *maps, uint64_t addr, uint64_t flags, struct as_map
 		.write = q.vma_flags & K_PROCMAP_WRITABLE,
 		.shared = q.vma_flags & K_PROCMAP_SHARED,
 	};
-	if (q.vma_name_size)
-		set_name(out, name, strnlen(name, sizeof(name)));
+	if (q.vma_name_size || !q.vma_name_addr)
+		set_name(out, name);
 	return 0;
 }
 
@@ -106,7 +113,7 @@ static bool parse_line(const char *at, struct as_mapping *out)
 	at = read_number(at, 10, &out->ino);
 	while (*at == ' ')
 		at++;
-	set_name(out, at, strlen(at));
+	set_name(out, strlen(at) < NAME_SIZE ? at : TOO_LONG);
 	return true;
 }
 
@@ -150,9 +157,9 @@ static int walk_text_locked(struct maps *maps,
 				return 0;
 		}
 		kept -= (size_t)(line - maps->buffer);
-		if (kept >= BUFFER_SIZE - 1)
-			return -EOVERFLOW;
 		memmove(maps->buffer, line, kept);
+		if (kept >= BUFFER_SIZE - 1)
+			kept = KEPT; /* the rest of the name is left out */
 	}
 }
 

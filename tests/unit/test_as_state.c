@@ -14,6 +14,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -101,6 +102,34 @@ static void kinds_of_mappings(void)
 	CHECK(!mapping_special(&m));
 	munmap(p, PAGE);
 	close(fd);
+}
+
+/* A file whose path is longer than the kernel's query takes, or than the text's buffer. */
+static void long_path(int depth)
+{
+	char name[201];
+	int top = open(".", O_RDONLY | O_DIRECTORY), fd;
+	struct as_mapping m;
+	void *p;
+
+	memset(name, 'd', sizeof(name) - 1);
+	name[sizeof(name) - 1] = 0;
+	for (int i = 0; i < depth; i++)
+		CHECK((mkdir(name, 0700) == 0 || errno == EEXIST) && chdir(name) == 0);
+	fd = open("file", O_RDWR | O_CREAT, 0600);
+	CHECK(fd >= 0 && ftruncate(fd, (off_t)PAGE) == 0);
+	p = mmap(NULL, PAGE, PROT_READ, MAP_PRIVATE, fd, 0);
+	CHECK(p != MAP_FAILED);
+	CHECK(maps_find(&maps, (uintptr_t)p, &m) == 0);
+	CHECK(m.start == (uintptr_t)p && m.ino);
+	both_ways_agree();
+	munmap(p, PAGE);
+	close(fd);
+	unlink("file");
+	for (int i = 0; i < depth; i++)
+		CHECK(chdir("..") == 0 && rmdir(name) == 0);
+	CHECK(fchdir(top) == 0);
+	close(top);
 }
 
 /* ---- pages -----------------------------------------------------------------------------
@@ -391,6 +420,8 @@ int main(void)
 	both_ways_agree();
 	many_mappings();
 	kinds_of_mappings();
+	long_path(25);
+	long_path(100);
 	anonymous();
 	files();
 	huge();
