@@ -56,10 +56,11 @@ static int arm_all(const struct hmm_range *range)
 	uint64_t page = page_size();
 
 	for (uint64_t at = range->start; at < range->end;) {
+		m.end = 0;
 		int err = hmm->ops->find(hmm->source, at, &m);
 
 		if (err == -ENOENT) {
-			at += page;
+			at = m.end > at ? m.end : at + page;
 			continue;
 		}
 		if (!err && !m.special)

@@ -33,7 +33,8 @@ struct source_mapping {
 struct source_ops {
 	size_t size;
 
-	/* The mapping that contains addr. -ENOENT: a hole. */
+	/* The mapping that contains addr. -ENOENT: a hole, and out->end says where it
+	 * ends, or is 0 where that cannot be told. */
 	int (*find)(void *source, uint64_t addr, struct source_mapping *out);
 
 	/*

@@ -78,6 +78,8 @@ int maps_find(struct maps *maps, uint64_t addr, struct as_mapping *out);
 int maps_try_find(struct maps *maps, uint64_t addr, struct as_mapping *out);
 /* The mapping that contains addr, else the next one: -ENOENT there is none. */
 int maps_next(struct maps *maps, uint64_t addr, struct as_mapping *out);
+/* Where the hole at @addr ends; 0: that cannot be told. */
+uint64_t maps_hole_end(struct maps *maps, uint64_t addr);
 /* Every mapping, by address, until @visit returns true; it may be called under a lock. */
 void maps_each(struct maps *maps,
 	       bool (*visit)(void *arg, const struct as_mapping *mapping), void *arg);

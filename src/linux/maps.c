@@ -285,6 +285,30 @@ int maps_find(struct maps *maps, uint64_t addr, struct as_mapping *out)
 	return err;
 }
 
+/*
+ * Looked at twice, with a wait for the change between that may hide a mapping from the
+ * query. What is mapped there later is new to whoever asked.
+ */
+uint64_t maps_hole_end(struct maps *maps, uint64_t addr)
+{
+	uint64_t end = UINT64_MAX;
+
+	if (lacks_list(maps))
+		return 0;
+	for (int i = 0; i < 2; i++) {
+		struct as_mapping mapping;
+		int err = maps_next(maps, addr, &mapping);
+
+		if (err && err != -ENOENT)
+			return 0;
+		if (!err && mapping.start < end)
+			end = mapping.start;
+		if (!maps->query || !really_a_hole(addr))
+			break;
+	}
+	return end;
+}
+
 int maps_try_find(struct maps *maps, uint64_t addr, struct as_mapping *out)
 {
 	int err;

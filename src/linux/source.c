@@ -252,8 +252,12 @@ static int find(void *source, uint64_t addr, struct source_mapping *out)
 		if (!err || err == -EOPNOTSUPP || err == -EBUSY)
 			err = maps_find(&as->maps, addr, &mapping);
 	}
+	if (err == -EFAULT || err == -ENOENT) {
+		out->end = maps_hole_end(&as->maps, addr);
+		return -ENOENT;
+	}
 	if (err)
-		return err == -EFAULT ? -ENOENT : err;
+		return err;
 	*out = (struct source_mapping){
 		.start = mapping.start,
 		.end = mapping.end,

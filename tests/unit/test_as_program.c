@@ -221,6 +221,32 @@ static void told_of_fork(void)
 	munmap(p, PAGE);
 }
 
+/* ---- a range with little in it --------------------------------------------------------
+ */
+
+/* What a range costs depends on the mappings in it: page by page this would take hours. */
+static void sparse(void)
+{
+	uint64_t size = 1ull << 42;
+	char *p = mmap(NULL, size, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE,
+		       -1, 0);
+	struct hmm_range range = {.size = sizeof(range),
+				  .mirror = plain.mirror,
+				  .start = (uintptr_t)p,
+				  .end = (uintptr_t)p + size};
+
+	if (p == MAP_FAILED) {
+		printf("sparse: no room for so many addresses\n");
+		return;
+	}
+	CHECK(munmap(p, size / 2) == 0);
+	CHECK(munmap(p + size / 2 + PAGE, size / 2 - PAGE) == 0);
+	CHECK(hmm_range_begin(&range) == 0);
+	CHECK(!hmm_range_retry(&range));
+	CHECK(munmap(p + size / 2, PAGE) == 0);
+	CHECK(hmm_range_retry(&range));
+}
+
 int main(void)
 {
 	plain_open(&plain, 0);
@@ -232,6 +258,7 @@ int main(void)
 	bad_list();
 	told_of_fork();
 	refused_munmap();
+	sparse();
 	plain_close(&plain);
 	return 0;
 }
