@@ -29,7 +29,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#define ATTEMPTS 1000 /* without a byte moved, before the device gives up */
+#define ATTEMPTS 1000 /* to enter between two revokes, before the device gives up */
 
 static void take_time(uint64_t ns)
 {
@@ -176,53 +176,41 @@ ssize_t ref_access_try(struct hmm_ref *ref, uint64_t addr, size_t len,
 	return n;
 }
 
+/* The translation is held: what it gives is not evicted before it was of use. */
+static ssize_t move_held(struct hmm_device *device, const struct hmm_translation *t,
+			 size_t offset, size_t len, void *arg)
+{
+	struct ref_access access = *(const struct ref_access *)arg;
+
+	if (access.what == REF_ADD && t->mode == HMM_MODE_STAGE)
+		return hmm_device_error(-EOPNOTSUPP,
+					"%#llx is staged, and a bounce buffer has no "
+					"atomic operations",
+					(unsigned long long)t->addr);
+	if (access.buffer)
+		access.buffer = (char *)access.buffer + offset;
+	return ref_access_try(hmm_device_priv(device), t->addr + offset, len, &access);
+}
+
 /*
- * A page fault of the device: ask for a translation, and hold it during the access, so that
- * it is not evicted before it was of use. Staged memory must be held anyway: it is
- * copied in before and out after.
+ * A page fault of the device. Staged memory is held during the access anyway: it is copied
+ * in before and out after.
  */
 static ssize_t fault(struct hmm_ref *ref, uint64_t addr, size_t len,
-		     const struct ref_access *access)
+		     struct ref_access *access)
 {
-	struct hmm_mirror *mirror = hmm_device_mirror(ref->device);
-	struct hmm_translation t;
-	ssize_t n;
 	int err;
 
-	if (!mirror)
-		return hmm_device_error(-ENODEV, "the reference device has no mirror: "
-						 "create one with hmm_mirror_create()");
 	atomic_fetch_add_explicit(&ref->faults, 1, memory_order_relaxed);
-	err = hmm_translate(mirror, (const void *)(uintptr_t)addr, len,
-			    rights(access->what), &t);
-	if (err)
-		return err;
-	if (access->what == REF_ADD && t.mode == HMM_MODE_STAGE)
-		n = hmm_device_error(-EOPNOTSUPP,
-				     "%#llx is staged, and a bounce buffer has "
-				     "no atomic operations",
-				     (unsigned long long)addr);
-	else
-		n = ref_access_try(ref, t.addr, len, access);
-	/* No memory behind a valid translation: that is so. Else it was the change. */
-	if (n == -EFAULT && !hmm_translation_valid(&t))
-		n = -EAGAIN;
-	else if (n == -EFAULT)
-		hmm_device_error((int)n,
-				 "the reference device cannot %s [%#llx, %#llx): the "
-				 "mapping is there, its memory is not",
-				 access->what == REF_READ ? "read" : "write",
-				 (unsigned long long)addr,
-				 (unsigned long long)(addr + len));
-	err = hmm_translation_put(&t);
-	return err ? err : n;
+	err = hmm_device_access(ref->device, (const void *)(uintptr_t)addr, len,
+				rights(access->what), move_held, access);
+	return err ? err : (ssize_t)len;
 }
 
 int ref_access(struct hmm_ref *ref, uint64_t addr, size_t len,
 	       const struct ref_access *access)
 {
 	struct ref_access now = *access;
-	int attempts = 0;
 
 	while (len) {
 		size_t piece = len < REF_CHUNK ? len : REF_CHUNK;
@@ -230,14 +218,12 @@ int ref_access(struct hmm_ref *ref, uint64_t addr, size_t len,
 
 		if (n < 0) /* none, or one that is out of date: ask */
 			n = fault(ref, addr, piece, &now);
-		if (n == -EAGAIN && ++attempts < ATTEMPTS)
-			continue;
 		if (n < 0)
-			return n == -EAGAIN ? -EBUSY : (int)n;
-		attempts = 0;
+			return (int)n;
 		addr += (size_t)n;
 		len -= (size_t)n;
-		now.buffer = (char *)now.buffer + n;
+		if (now.buffer)
+			now.buffer = (char *)now.buffer + n;
 	}
 	return 0;
 }

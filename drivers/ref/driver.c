@@ -41,27 +41,16 @@ static int ref_map(struct hmm_device *device, struct hmm_mapping *mapping)
 		return refuse(ref, hmm_device_error(ref->attr.fail_map_error,
 						    "the reference device was told to fail "
 						    "this mapping (fail_map_every)"));
-	if (atomic_fetch_add(&ref->entries, 1) >= ref->attr.max_entries &&
-	    ref->attr.max_entries) {
-		err = hmm_device_error(-ENOSPC,
-				       "the reference device has %u entries, and "
-				       "all are in use: raise max_entries",
-				       ref->attr.max_entries);
-		goto err_uncount;
-	}
 	mapping->addr = (uintptr_t)mapping->memory;
 	mapping->key = atomic_fetch_add(&ref->next_key, 1);
 	err = ref_table_reserve(&ref->table, mapping->addr, window_end(mapping));
 	if (err)
-		goto err_uncount;
+		return refuse(ref, err);
+	atomic_fetch_add(&ref->entries, 1);
 	if (mapping->mode == HMM_MODE_STAGE)
 		ref_table_add(&ref->table, mapping->addr, window_end(mapping),
 			      mapping->access);
 	return 0;
-
-err_uncount:
-	atomic_fetch_sub(&ref->entries, 1);
-	return refuse(ref, err);
 }
 
 static void ref_commit(struct hmm_device *device, struct hmm_mapping *mapping)
@@ -124,7 +113,7 @@ static int take_attr(struct hmm_ref_attr *to, const struct hmm_ref_attr *from)
 	return 0;
 }
 
-static void fill_driver(struct hmm_driver *driver, uint32_t modes)
+static void fill_driver(struct hmm_driver *driver, const struct hmm_ref_attr *attr)
 {
 	*driver = (struct hmm_driver){
 		.size = sizeof(*driver),
@@ -132,10 +121,11 @@ static void fill_driver(struct hmm_driver *driver, uint32_t modes)
 		.name = "ref",
 		.license = "GPL-2.0-or-later",
 		.ops = &ref_ops,
+		.max_entries = attr->max_entries,
 	};
-	if (modes & (1u << HMM_MODE_DIRECT))
+	if (attr->modes & (1u << HMM_MODE_DIRECT))
 		driver->modes[driver->nr_modes++] = HMM_MODE_DIRECT;
-	if (modes & (1u << HMM_MODE_STAGE))
+	if (attr->modes & (1u << HMM_MODE_STAGE))
 		driver->modes[driver->nr_modes++] = HMM_MODE_STAGE;
 }
 
@@ -162,7 +152,7 @@ int hmm_ref_open(struct hmm *hmm, const struct hmm_ref_attr *attr, struct hmm_re
 		hmm_device_error(err, "hmm_ref_open: no memory for the page table");
 		goto err_free;
 	}
-	fill_driver(&ref->driver, ref->attr.modes);
+	fill_driver(&ref->driver, &ref->attr);
 	err = hmm_device_register(hmm, &ref->driver, ref, &ref->device);
 	if (err)
 		goto err_fini;

@@ -73,7 +73,7 @@ static const struct hmm_driver late_driver = {
 	.nr_modes = 2,
 	.max_map = BUFFER_MAX,
 	.max_direct = DIRECT_MAX,
-	.lets_go_late = true,
+	.delayed_unpin = true,
 };
 
 /* Where there is no buffer table. */

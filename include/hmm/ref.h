@@ -111,7 +111,7 @@ struct hmm_ref_stats {
 	uint64_t accesses;  /* pieces of memory read or written */
 	uint64_t faults;    /* accesses that found no entry, and asked for one */
 	uint64_t maps;      /* mappings made */
-	uint64_t map_fails; /* mappings refused: told to, or out of entries */
+	uint64_t map_fails; /* mappings refused: told to, or no memory for the table */
 	uint64_t revokes;   /* mappings taken back */
 	uint64_t waits;     /* times that a revoke waited for accesses in flight */
 };

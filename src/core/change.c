@@ -159,8 +159,11 @@ void change_told(struct hmm *hmm, uint64_t start, uint64_t end)
 
 void change_seen(struct hmm *hmm, uint64_t start, uint64_t end)
 {
+	struct list posted = {0};
+
 	core_assert_locked(hmm);
-	slot_revoke_range_locked(hmm, start, end);
+	slot_revoke_range_locked(hmm, start, end, &posted);
+	revoke_finish_locked(hmm, &posted);
 	log_change_locked(hmm, start, end);
 }
 
@@ -175,12 +178,15 @@ void change_mark(struct hmm *hmm)
 bool change_event(struct hmm *hmm, enum change_kind kind, uint64_t start, uint64_t end,
 		  uint32_t patience_ms)
 {
+	struct list posted = {0};
+
 	if (!core_lock_within(hmm, patience_ms))
 		return false;
 	uint64_t probe =
 		kind == CHANGE_REMOVING ? tree_last_pinned_locked(hmm, start, end) : 0;
 
-	slot_revoke_range_locked(hmm, start, end);
+	slot_revoke_range_locked(hmm, start, end, &posted);
+	revoke_finish_locked(hmm, &posted);
 	log_change_locked(hmm, start, end);
 	closed_void_probes_locked(hmm, start, end);
 	if (kind == CHANGE_REMOVING && !debug_rule_off(4))
@@ -219,6 +225,8 @@ bool change_unmark(struct hmm *hmm, uint32_t patience_ms)
 
 void change_begin(struct hmm *hmm, struct change *change, uint64_t start, uint64_t end)
 {
+	struct list posted = {0};
+
 	change->start = start;
 	change->end = end;
 	core_lock(hmm);
@@ -227,10 +235,10 @@ void change_begin(struct hmm *hmm, struct change *change, uint64_t start, uint64
 	if (change->next)
 		change->next->link = &change->next;
 	hmm->changes = change;
-	slot_revoke_range_locked(hmm, start, end);
+	slot_revoke_range_locked(hmm, start, end, &posted);
 	log_change_locked(hmm, start, end);
 	closed_void_probes_locked(hmm, start, end);
-	core_unlock(hmm);
+	revoke_unlock(hmm, &posted);
 }
 
 void change_end(struct hmm *hmm, struct change *change)

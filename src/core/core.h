@@ -184,6 +184,7 @@ struct hmm {
 	struct list queue;   /* revoked, to be looked at */
 	struct list held;    /* revoked, held by somebody */
 	uint32_t queued;     /* length of queue */
+	uint32_t posted;     /* revoked, and some thread waits until their device is off */
 	uint32_t releasing;  /* taken from the queue by somebody just now */
 
 	struct closed closed[CLOSED_MAX];
@@ -210,6 +211,7 @@ struct hmm_device {
 	struct hmm_driver_ops ops; /* with the missing entries filled in */
 	void *priv;
 	_Atomic(struct hmm_mirror *) mirror;
+	uint32_t entries; /* mappings that it has, where max_entries counts them */
 };
 
 struct bounce;
@@ -224,8 +226,9 @@ struct hmm_mirror {
 	uint32_t max_translations, modes;
 
 	uint32_t class_count[CLASS_MAX];
-	uint32_t live;  /* slots that name this mirror, in any state */
-	uint32_t users; /* threads that are making a translation of it */
+	uint32_t live;   /* slots that name this mirror, in any state */
+	uint32_t posted; /* revoked, and the device perhaps not off it */
+	uint32_t users;  /* threads that make a translation of it, or wait for its device */
 	bool closing;
 	bool by_default;        /* it came with the device */
 	struct bounce *bounces; /* those not in use */
@@ -263,9 +266,13 @@ void slots_fini(struct hmm *hmm);
 uint32_t slot_alloc_locked(struct hmm *hmm);
 void slot_publish_locked(struct hmm_mirror *mirror, uint32_t index,
 			 const struct hmm_mapping *mapping, uint32_t flags);
-/* Valid no more: off the index, the tree and the device; queued for release. */
-void slot_revoke_locked(struct hmm *hmm, uint32_t index);
-void slot_revoke_range_locked(struct hmm *hmm, uint64_t start, uint64_t end);
+/*
+ * Valid no more: off the index, the tree and, after revoke_finish() of what was posted, the
+ * device; then it is queued for release.
+ */
+void slot_revoke_locked(struct hmm *hmm, uint32_t index, struct list *posted);
+void slot_revoke_range_locked(struct hmm *hmm, uint64_t start, uint64_t end,
+			      struct list *posted);
 bool slot_unreferenced(struct hmm *hmm, uint32_t index);
 struct hmm_mirror *slot_mirror(struct hmm *hmm, const struct slot *slot);
 void slot_mapping(struct hmm *hmm, uint32_t index, struct hmm_mapping *out);
@@ -291,7 +298,15 @@ static inline uint64_t slot_pinned(const struct hmm *hmm, uint32_t index)
 	return slot_mode(&hmm->slots[index]) == HMM_MODE_PIN ? slot_size(hmm, index) : 0;
 }
 
+/* revoke.c: the second half of revoking. @posted: the caller's own. */
+void revoke_post_locked(struct hmm *hmm, uint32_t index, struct list *posted);
+/* Every device is off all that anybody has revoked until now; this gives the lock back. The
+ * caller is undisturbed from before it had the lock until this has returned. */
+void revoke_unlock(struct hmm *hmm, struct list *posted);
+void revoke_finish_locked(struct hmm *hmm, struct list *posted);
+
 /* release.c: hard rules 5 and 6. */
+void slot_list_push(struct hmm *hmm, struct list *list, uint32_t index);
 void release_init(struct hmm *hmm);
 void release_push_locked(struct hmm *hmm, uint32_t index, bool wake);
 void release_run(struct hmm *hmm); /* unlocked; may sleep; calls drivers */
@@ -344,11 +359,15 @@ void closed_settle(struct hmm *hmm);
 /* evict.c: Y8 */
 #define EVICT_TRIES 64 /* times that room is made for one mapping */
 bool evict_locked(struct hmm *hmm, struct hmm_mirror *mirror, uint64_t bytes,
-		  uint32_t slots);
+		  uint32_t slots, struct list *posted);
 void evict_settle(struct hmm *hmm);
 bool evict_for_slot(struct hmm_mirror *mirror);
 /* The driver's map; what is idle goes when the device has no room. Unlocked; may sleep. */
 int map_with_room(struct hmm_device *device, struct hmm_mapping *mapping);
+bool evict_for_device(struct hmm_device *device, uint64_t bytes);
+/* A mapping that map_with_room() made is released. */
+void entry_put(struct hmm_device *device);
+void entry_put_locked(struct hmm_device *device);
 
 /* fill.c: a miss */
 struct request {
@@ -358,6 +377,9 @@ struct request {
 	unsigned int access;
 };
 int fill(struct request *request, struct hmm_translation *out);
+/* around.c: [start, end) with what is translated with the request, inside [low, high). */
+void around(const struct request *request, enum hmm_mode mode, uint64_t low, uint64_t high,
+	    uint64_t *start, uint64_t *end);
 /* hit.c: under the lock as well */
 bool hit(struct hmm_mirror *mirror, uint64_t start, uint64_t end, unsigned int access,
 	 struct hmm_translation *out);
@@ -366,6 +388,9 @@ bool hit(struct hmm_mirror *mirror, uint64_t start, uint64_t end, unsigned int a
 int stage_get(struct request *request, bool readable, struct hmm_translation *out);
 int stage_put(struct hmm_translation *translation, size_t moved);
 bool stage_drop_idle(struct hmm_mirror *mirror);
+
+/* licence.c: an SPDX expression, or what kernel modules have */
+bool licence_gpl_compatible(const char *expression);
 
 /* mirror.c */
 int mirror_usable(struct hmm_mirror *mirror);
@@ -381,6 +406,14 @@ static inline uint64_t lower(uint64_t a, uint64_t b)
 static inline uint64_t higher(uint64_t a, uint64_t b)
 {
 	return a > b ? a : b;
+}
+
+static inline uint64_t longest_mapping(const struct hmm_mirror *mirror)
+{
+	uint64_t max = mirror->device->driver->max_map;
+	uint64_t most = (uint64_t)PAGES_MAX << mirror->hmm->page_shift;
+
+	return max && max < most ? max : most;
 }
 
 static inline uint64_t page_down(uint64_t address, uint64_t page)

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "core/core.h"
+#include "util/arena.h"
 
 static int op_map_missing(struct hmm_device *device, struct hmm_mapping *mapping)
 {
@@ -13,6 +14,20 @@ static int op_map_missing(struct hmm_device *device, struct hmm_mapping *mapping
 
 static void op_nothing(struct hmm_device *device, struct hmm_mapping *mapping)
 {
+}
+
+/* Bounce buffers are the library's own memory where a driver has none. */
+static int op_stage_alloc(struct hmm_device *device, uint64_t size, void **memory)
+{
+	int err = 0;
+
+	*memory = arena_reserve(size, &err);
+	return *memory ? 0 : err;
+}
+
+static void op_stage_free(struct hmm_device *device, void *memory, uint64_t size)
+{
+	arena_free(memory, size);
 }
 
 /* A shorter table comes from an older driver: what it lacks is filled in. */
@@ -28,33 +43,10 @@ static void take_ops(struct hmm_device *device)
 		device->ops.commit = op_nothing;
 	if (!device->ops.revoke)
 		device->ops.revoke = op_nothing;
-}
-
-static bool gpl_compatible(const char *license)
-{
-	static const char *const good[] = {
-		"GPL",
-		"GPL-2.0",
-		"GPL-2.0-only",
-		"GPL-2.0-or-later",
-		"GPL-3.0",
-		"GPL-3.0-only",
-		"GPL-3.0-or-later",
-		"LGPL-2.1-only",
-		"Dual MIT/GPL",
-		"LGPL-2.1-or-later",
-		"Dual BSD/GPL",
-		"MIT OR GPL-2.0-or-later",
-		"MIT",
-		"BSD-2-Clause",
-		"BSD-3-Clause",
-		"GPL v2",
-	};
-
-	for (size_t i = 0; license && i < sizeof(good) / sizeof(good[0]); i++)
-		if (!strcmp(license, good[i]))
-			return true;
-	return false;
+	if (!device->ops.stage_alloc || !device->ops.stage_free) {
+		device->ops.stage_alloc = op_stage_alloc;
+		device->ops.stage_free = op_stage_free;
+	}
 }
 
 static int check_driver(const struct hmm_driver *driver)
@@ -65,6 +57,13 @@ static int check_driver(const struct hmm_driver *driver)
 		return core_error(-EINVAL,
 				  "a malformed driver table: check size, name, ops, "
 				  "ops->size and nr_modes");
+	if (driver->max_map % page_size() || driver->max_direct % page_size())
+		return core_error(
+			-EINVAL,
+			"driver %s: max_map %llu and max_direct %llu are in bytes, "
+			"and have to be whole pages of %zu",
+			driver->name, (unsigned long long)driver->max_map,
+			(unsigned long long)driver->max_direct, page_size());
 	if (driver->abi != HMM_DRIVER_ABI)
 		return core_error(
 			-EPROTO,
@@ -75,7 +74,7 @@ static int check_driver(const struct hmm_driver *driver)
 		if ((unsigned int)driver->modes[i] >= HMM_MODES)
 			return core_error(-EINVAL, "driver %s offers an unknown mode %d",
 					  driver->name, (int)driver->modes[i]);
-	if (!gpl_compatible(driver->license))
+	if (!licence_gpl_compatible(driver->license))
 		return core_error(
 			-EPERM,
 			"driver %s declares the licence \"%s\", which is not known to "
@@ -121,64 +120,18 @@ int hmm_device_unregister(struct hmm_device *device)
 {
 	int err;
 
-	if (!device || core_dead(device->hmm))
+	if (!device)
 		return 0;
+	if (core_dead(device->hmm))
+		return core_error(-ECHILD,
+				  "device %s is in use by the parent of this process",
+				  device->driver->name);
 	err = hmm_mirror_destroy(device->mirror);
 	if (err)
 		return err;
 	hmm_close(device->hmm);
 	free(device);
 	return 0;
-}
-
-/* ---- structures that grow --------------------------------------------------------- */
-
-#define STRUCT_MAX 4096 /* bytes; a larger size was never set */
-
-static bool all_zero(const unsigned char *at, const unsigned char *end)
-{
-	while (at < end && !*at)
-		at++;
-	return at >= end;
-}
-
-int core_struct_take(void *to, size_t size, const void *from, const char *name)
-{
-	size_t given;
-
-	memcpy(&given, from, sizeof(given));
-	if (given < sizeof(given) || given > STRUCT_MAX)
-		return core_error(-EINVAL,
-				  "%s: its size is %zu: zero it and set size to "
-				  "sizeof(%s)",
-				  name, given, name);
-	if (given > size && !all_zero((const unsigned char *)from + size,
-				      (const unsigned char *)from + given))
-		return core_error(-E2BIG,
-				  "%s of %zu bytes asks for what this library (%s) "
-				  "does not know: use a newer one",
-				  name, given, hmm_version());
-	memset(to, 0, size);
-	memcpy(to, from, given < size ? given : size);
-	memcpy(to, &size, sizeof(size));
-	return 0;
-}
-
-void core_struct_give(void *to, size_t room, const void *from, size_t size)
-{
-	memcpy(to, from, room < size ? room : size);
-	if (room > size)
-		memset((char *)to + size, 0, room - size);
-}
-
-int hmm_struct_take(void *to, size_t size, const void *from, const char *name)
-{
-	return core_struct_take(to, size, from, name);
-}
-
-void hmm_struct_give(void *to, size_t room, const void *from, size_t size)
-{
-	core_struct_give(to, room, from, size);
 }
 
 void *hmm_device_priv(const struct hmm_device *device)

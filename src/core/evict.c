@@ -29,7 +29,7 @@ static bool may_go(struct hmm *hmm, struct hmm_mirror *mirror, uint32_t n, uint3
 
 /* One round of the hand; what it takes is subtracted from *bytes and *slots. */
 static bool round_trip(struct hmm *hmm, struct hmm_mirror *mirror, uint32_t age,
-		       uint64_t *bytes, uint32_t *slots)
+		       uint64_t *bytes, uint32_t *slots, struct list *posted)
 {
 	bool any = false;
 
@@ -41,7 +41,7 @@ static bool round_trip(struct hmm *hmm, struct hmm_mirror *mirror, uint32_t age,
 
 		if (!freed && !*slots)
 			continue;
-		slot_revoke_locked(hmm, hmm->hand);
+		slot_revoke_locked(hmm, hmm->hand, posted);
 		slot_mirror(hmm, &hmm->slots[hmm->hand])->stats.evicted++;
 		*bytes -= freed < *bytes ? freed : *bytes;
 		*slots -= *slots ? 1 : 0;
@@ -52,11 +52,11 @@ static bool round_trip(struct hmm *hmm, struct hmm_mirror *mirror, uint32_t age,
 
 /*
  * Revoke translations of the mirror (NULL: of any) until @bytes of pins and @slots slots
- * are on their way out. The caller drops the lock and calls evict_settle(). False: nothing
- * could go.
+ * are on their way out. The caller goes on with revoke_unlock(), evict_settle(). False:
+ * nothing could go.
  */
 bool evict_locked(struct hmm *hmm, struct hmm_mirror *mirror, uint64_t bytes,
-		  uint32_t slots)
+		  uint32_t slots, struct list *posted)
 {
 	bool any;
 
@@ -64,9 +64,9 @@ bool evict_locked(struct hmm *hmm, struct hmm_mirror *mirror, uint64_t bytes,
 	if (core_dead(hmm))
 		return false;
 	atomic_fetch_add_explicit(&hmm->clock, 1, memory_order_relaxed);
-	any = round_trip(hmm, mirror, YOUNG, &bytes, &slots);
+	any = round_trip(hmm, mirror, YOUNG, &bytes, &slots, posted);
 	if (bytes || slots)
-		any |= round_trip(hmm, mirror, 0, &bytes, &slots);
+		any |= round_trip(hmm, mirror, 0, &bytes, &slots, posted);
 	return any;
 }
 
@@ -80,7 +80,7 @@ void evict_settle(struct hmm *hmm)
 	undisturbed_resume(depth);
 	deadline_in(&soon, RELEASE_MS);
 	core_lock(hmm);
-	if (hmm->releasing)
+	if (hmm->posted || hmm->releasing)
 		core_wait_locked(hmm, &hmm->idle, &soon);
 	core_unlock(hmm);
 }
@@ -89,39 +89,71 @@ void evict_settle(struct hmm *hmm)
  * The device has no room for a mapping: idle bounce buffers of its mirror go, and some of
  * its translations. Is it worth trying again?
  */
-static bool evict_for_device(struct hmm_device *device, const struct hmm_mapping *mapping)
+bool evict_for_device(struct hmm_device *device, uint64_t bytes)
 {
 	struct hmm_mirror *mirror = hmm_device_mirror(device);
 	struct hmm *hmm = device->hmm;
 	bool any = stage_drop_idle(mirror);
+	struct list posted = {0};
 
+	undisturbed_begin();
 	core_lock(hmm);
-	any |= evict_locked(hmm, mirror, mapping->end - mapping->start, EVICT_SLOTS);
-	any |= hmm->queued || hmm->releasing;
-	core_unlock(hmm);
+	any |= evict_locked(hmm, mirror, bytes, EVICT_SLOTS, &posted);
+	any |= hmm->posted || hmm->queued || hmm->releasing;
+	revoke_unlock(hmm, &posted);
 	evict_settle(hmm);
+	undisturbed_end();
 	return any;
 }
 
-int map_with_room(struct hmm_device *device, struct hmm_mapping *mapping)
-{
-	const struct hmm_mapping asked = *mapping;
-	unsigned int depth;
-	int err;
+/* ---- the driver's map, with room made for it ---------------------------------------- */
 
-	for (int i = 0; i < EVICT_TRIES; i++) {
-		/* A handler may have forked, and come back here in the child. */
-		if (core_dead(device->hmm))
-			return -ECHILD;
-		*mapping = asked;
-		depth = undisturbed_pause();
-		err = device->ops.map(device, mapping);
-		undisturbed_resume(depth);
-		if (err != -ENOMEM && err != -ENOSPC)
-			break;
-		if (!evict_for_device(device, mapping))
-			break;
-	}
+static int entry_get(struct hmm_device *device)
+{
+	uint32_t max = device->driver->max_entries;
+	bool full;
+
+	if (!max)
+		return 0;
+	core_lock(device->hmm);
+	full = device->entries >= max;
+	device->entries += !full;
+	core_unlock(device->hmm);
+	if (!full)
+		return 0;
+	return core_error(-ENOSPC,
+			  "device %s has %u entries, and all are held by operations: wait "
+			  "for some to complete",
+			  device->driver->name, max);
+}
+
+void entry_put_locked(struct hmm_device *device)
+{
+	core_assert_locked(device->hmm);
+	device->entries -= !!device->driver->max_entries;
+}
+
+void entry_put(struct hmm_device *device)
+{
+	if (!device->driver->max_entries)
+		return;
+	core_lock(device->hmm);
+	entry_put_locked(device);
+	core_unlock(device->hmm);
+}
+
+static int map_once(struct hmm_device *device, struct hmm_mapping *mapping)
+{
+	int err = entry_get(device);
+	unsigned int depth;
+
+	if (err)
+		return err;
+	depth = undisturbed_pause();
+	err = device->ops.map(device, mapping);
+	undisturbed_resume(depth);
+	if (err)
+		entry_put(device);
 	if (err > 0)
 		return core_error(-EIO,
 				  "the driver of device %s returned %d from map, which is "
@@ -130,17 +162,38 @@ int map_with_room(struct hmm_device *device, struct hmm_mapping *mapping)
 	return err;
 }
 
+int map_with_room(struct hmm_device *device, struct hmm_mapping *mapping)
+{
+	const struct hmm_mapping asked = *mapping;
+	int err;
+
+	for (int i = 0; i < EVICT_TRIES; i++) {
+		/* A handler may have forked, and come back here in the child. */
+		if (core_dead(device->hmm))
+			return -ECHILD;
+		*mapping = asked;
+		err = map_once(device, mapping);
+		if ((err != -ENOMEM && err != -ENOSPC) ||
+		    !evict_for_device(device, mapping->end - mapping->start))
+			break;
+	}
+	return err;
+}
+
 /* The mirror, or the process, has as many translations as it may have. */
 bool evict_for_slot(struct hmm_mirror *mirror)
 {
 	struct hmm *hmm = mirror->hmm;
+	struct list posted = {0};
 	bool any;
 
+	undisturbed_begin();
 	core_lock(hmm);
 	any = evict_locked(hmm, mirror->live >= mirror->max_translations ? mirror : NULL, 0,
-			   EVICT_SLOTS) ||
-	      hmm->queued || hmm->releasing;
-	core_unlock(hmm);
+			   EVICT_SLOTS, &posted) ||
+	      hmm->posted || hmm->queued || hmm->releasing;
+	revoke_unlock(hmm, &posted);
 	evict_settle(hmm);
+	undisturbed_end();
 	return any;
 }

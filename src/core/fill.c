@@ -147,36 +147,14 @@ static bool around_is_settled(struct attempt *a, enum hmm_mode mode)
 /* Around the request, inside its mapping and the mirror's interval. */
 static void extend(struct attempt *a, enum hmm_mode mode)
 {
-	struct request *r = a->request;
-	const struct hmm_mirror *mirror = r->mirror;
-	uint64_t page = page_size(), granule = mirror->granule;
-	uint64_t max = mirror->device->driver->max_map;
-	uint64_t direct = lower(mirror->device->driver->max_direct,
-				(uint64_t)PAGES_MAX << mirror->hmm->page_shift);
+	const struct request *r = a->request;
 
 	a->start = r->start;
 	a->end = r->stop;
 	if (!a->one)
 		return;
-	uint64_t low = higher(a->mapping.start, page_down(mirror->start + page - 1, page));
-	uint64_t high = lower(a->mapping.end, page_down(mirror->end, page));
-
-	if (mode == HMM_MODE_DIRECT && direct) {
-		uint64_t size = r->stop - r->start;
-		uint64_t more = direct > size ? direct - size : 0;
-
-		a->start =
-			higher(low, page_down(r->start - lower(r->start, more / 2), page));
-		more = page_down(more - lower(more, r->start - a->start), page);
-		a->end = lower(high, r->stop + more < r->stop ? high : r->stop + more);
-	} else {
-		a->start = higher(low, page_down(r->start, granule));
-		a->end = lower(high, page_down(r->stop + granule - 1, granule));
-	}
-	a->start = lower(a->start, r->start);
-	a->end = higher(a->end, r->stop);
-	if ((max && a->end - a->start > max) ||
-	    ((a->start < r->start || a->end > r->stop) && !around_is_settled(a, mode))) {
+	around(r, mode, a->mapping.start, a->mapping.end, &a->start, &a->end);
+	if ((a->start < r->start || a->end > r->stop) && !around_is_settled(a, mode)) {
 		a->start = r->start;
 		a->end = r->stop;
 	}
@@ -196,17 +174,20 @@ static bool reserve_pin(struct attempt *a)
 	if (max && size > max)
 		return false;
 	for (int i = 0; i < EVICT_TRIES; i++) {
+		struct list posted = {0};
+
 		core_lock(hmm);
 		uint64_t pinned = mirror->stats.pinned;
 		bool room = !max || (pinned <= max && size <= max - pinned);
-		bool any = !room && (evict_locked(hmm, mirror, pinned + size - max, 0) ||
-				     hmm->queued || hmm->releasing);
+		bool any = !room &&
+			   (evict_locked(hmm, mirror, pinned + size - max, 0, &posted) ||
+			    hmm->posted || hmm->queued || hmm->releasing);
 
 		if (room) {
 			mirror->stats.pinned += size;
 			a->reserved = size;
 		}
-		core_unlock(hmm);
+		revoke_unlock(hmm, &posted);
 		if (room || !any)
 			return room;
 		evict_settle(hmm);
@@ -229,23 +210,16 @@ static void unreserve(struct attempt *a)
 static bool mode_possible(struct attempt *a, enum hmm_mode mode)
 {
 	struct hmm_mirror *mirror = a->request->mirror;
-	uint64_t max = mirror->device->driver->max_map;
 
 	if (!(mirror->modes & 1u << mode))
 		return false;
 	/* What faults by itself holds no page: any that has pages will do. */
 	if (mode == HMM_MODE_FAULT && a->special)
 		return false;
-	if (mode == HMM_MODE_PIN) {
-		if (a->special || !a->pinnable)
-			return false;
-		if (max && a->end - a->start > max) {
-			a->why = "longer than the device pins at a time";
-			return false;
-		}
-	}
+	if (mode == HMM_MODE_PIN && (a->special || !a->pinnable))
+		return false;
 	if (mode == HMM_MODE_PIN && mirror->max_pinned &&
-	    mirror->device->driver->lets_go_late) {
+	    mirror->device->driver->delayed_unpin) {
 		a->why = "the device lets go of pages late, so max_pinned would not hold";
 		return false;
 	}
@@ -354,8 +328,11 @@ static void unmap(struct attempt *a)
 	struct hmm_device *device = a->request->mirror->device;
 	unsigned int depth = undisturbed_pause();
 
-	if (a->map.mode != HMM_MODE_STAGE && device->ops.release && !core_dead(device->hmm))
-		device->ops.release(device, &a->map);
+	if (a->map.mode != HMM_MODE_STAGE && !core_dead(device->hmm)) {
+		if (device->ops.release)
+			device->ops.release(device, &a->map);
+		entry_put(device);
+	}
 	undisturbed_resume(depth);
 	unreserve(a);
 }
@@ -396,6 +373,18 @@ static uint32_t publish_flags(const struct attempt *a)
 		       : 0;
 }
 
+/*
+ * What is staged is copied later, as the memory is by then: no change before that matters,
+ * and memory that changes all the time would never be reached.
+ */
+static bool collided_locked(struct attempt *a)
+{
+	struct hmm *hmm = a->request->mirror->hmm;
+
+	return change_settle_locked(hmm, a->start, a->end, &a->deadline) ||
+	       log_overlaps(hmm, a->since, a->start, a->end);
+}
+
 /* 1: published; 0: the range changed, begin again; -ENOSPC: no slot. */
 static int publish(struct attempt *a, struct hmm_translation *out)
 {
@@ -406,15 +395,14 @@ static int publish(struct attempt *a, struct hmm_translation *out)
 	int ret = 0;
 
 	core_lock(hmm);
-	if (change_settle_locked(hmm, a->start, a->end, &a->deadline) ||
-	    log_overlaps(hmm, a->since, a->start, a->end)) {
+	if (!(flags & SLOT_STAGE) && collided_locked(a)) {
 		mirror->stats.collisions++;
 	} else if (mirror->closing) {
 		ret = -ESHUTDOWN;
 	} else if (!(n = get_slot_locked(mirror))) {
 		ret = -ENOSPC;
 	} else {
-		if (!(flags & SLOT_STAGE) && mirror->device->ops.commit)
+		if (a->map.mode == HMM_MODE_DIRECT || a->map.mode == HMM_MODE_FAULT)
 			mirror->device->ops.commit(mirror->device, &a->map);
 		slot_publish_locked(mirror, n, &a->map, flags);
 		a->reserved = 0; /* the slot's now */

@@ -173,11 +173,12 @@ static int check_request(struct request *r, const void *ptr, size_t len)
 				  len);
 	r->start = page_down(r->ptr, page);
 	r->stop = page_down(r->end + page - 1, page);
-	if ((r->stop - r->start) >> r->mirror->hmm->page_shift > PAGES_MAX)
+	if (r->stop - r->start > longest_mapping(r->mirror))
 		return core_error(-E2BIG,
-				  "hmm_translate: %zu bytes are more than one translation "
-				  "takes: translate parts",
-				  len);
+				  "device %s maps at most %llu bytes at a time, whole "
+				  "pages, and %zu were asked for: translate parts",
+				  r->mirror->device->driver->name,
+				  (unsigned long long)longest_mapping(r->mirror), len);
 	if (r->ptr < r->mirror->start || r->end > r->mirror->end)
 		return core_error(-ERANGE,
 				  "[%#llx, %#llx) is outside the mirrored interval "
@@ -228,20 +229,23 @@ static __attribute__((noinline)) int put_slowly(struct hmm_translation *translat
 {
 	int cancel = cancel_disable(), err = 0;
 	struct hmm *hmm = translation->mirror->hmm;
+	struct list posted = {0};
 
 	if (state & SLOT_STAGE)
 		err = stage_put(translation, moved);
 	translation->mirror = NULL;
+	undisturbed_begin();
 	/* Revoked while it is still ours: once it is not, the slot may be another's. */
 	core_lock(hmm);
 	if (!core_dead(hmm)) {
 		if (LOAD(hmm->slots[n].state) & SLOT_VALID)
-			slot_revoke_locked(hmm, n);
+			slot_revoke_locked(hmm, n, &posted);
 		count_add(&self.counts[n], (uint32_t)-1);
 		count_fence(hmm);
 		release_put_locked(hmm, n);
 	}
-	core_unlock(hmm);
+	revoke_unlock(hmm, &posted);
+	undisturbed_end();
 	cancel_restore(cancel);
 	return err;
 }

@@ -142,6 +142,21 @@ static int in_use(const struct hmm *hmm, uint32_t live, uint32_t releasing)
 			  hmm->wait_ms);
 }
 
+static void revoke_all(struct hmm_mirror *mirror)
+{
+	struct hmm *hmm = mirror->hmm;
+	struct list posted = {0};
+
+	undisturbed_begin();
+	core_lock(hmm);
+	mirror->closing = true;
+	for (uint32_t n = 1; n <= hmm->slots_high && mirror->stats.translations; n++)
+		if (hmm->slots[n].state & SLOT_VALID && hmm->slots[n].mirror == mirror->id)
+			slot_revoke_locked(hmm, n, &posted);
+	revoke_unlock(hmm, &posted);
+	undisturbed_end();
+}
+
 /* Revoke all of it, and wait until nobody holds any of it, or makes more. */
 int mirror_close(struct hmm_mirror *mirror)
 {
@@ -151,11 +166,8 @@ int mirror_close(struct hmm_mirror *mirror)
 	uint32_t live, users, releasing;
 
 	deadline_in(&deadline, hmm->wait_ms);
+	revoke_all(mirror);
 	core_lock(hmm);
-	mirror->closing = true;
-	for (uint32_t n = 1; n <= hmm->slots_high && mirror->stats.translations; n++)
-		if (hmm->slots[n].state & SLOT_VALID && hmm->slots[n].mirror == mirror->id)
-			slot_revoke_locked(hmm, n);
 	while ((mirror->live || mirror->users) && in_time && !core_dead(hmm)) {
 		if (hmm->queued) {
 			core_unlock(hmm);

@@ -247,7 +247,7 @@ int hmm_range_dma_unmap(struct hmm_range *range)
 static int next_piece(const struct hmm_range *range, uint64_t at, uint64_t *end)
 {
 	struct hmm *hmm = range->mirror->hmm;
-	uint64_t max = range->mirror->device->driver->max_map;
+	uint64_t max = longest_mapping(range->mirror);
 	struct source_mapping m;
 	int err = hmm->ops->find(hmm->source, at, &m);
 
@@ -255,7 +255,7 @@ static int next_piece(const struct hmm_range *range, uint64_t at, uint64_t *end)
 		return core_error(err == -ENOENT ? -EFAULT : err,
 				  "nothing is mapped at %#llx", (unsigned long long)at);
 	*end = m.end < range->end ? m.end : range->end;
-	if (max && *end - at > max)
+	if (*end - at > max)
 		*end = at + max;
 	return 0;
 }

@@ -20,7 +20,7 @@
 
 /* ---- the two lists, linked through left (previous) and right (next) ------------- */
 
-static void list_push(struct hmm *hmm, struct list *list, uint32_t n)
+void slot_list_push(struct hmm *hmm, struct list *list, uint32_t n)
 {
 	struct cold *slot = &hmm->cold[n];
 
@@ -56,7 +56,7 @@ static void flag(struct slot *slot, uint32_t set, uint32_t clear)
 void release_push_locked(struct hmm *hmm, uint32_t n, bool wake)
 {
 	flag(&hmm->slots[n], SLOT_QUEUED, SLOT_HELD | SLOT_AGAIN);
-	list_push(hmm, &hmm->queue, n);
+	slot_list_push(hmm, &hmm->queue, n);
 	hmm->queued++;
 	if ((wake || hmm->queued >= LAZY_MAX) && hmm->worker_idle) {
 		hmm->worker_idle = false;
@@ -88,6 +88,8 @@ static void free_slot_locked(struct hmm *hmm, uint32_t n)
 	mirror->stats.revoking--;
 	mirror->stats.released++;
 	mirror->live--;
+	if (!(slot->state & SLOT_STAGE))
+		entry_put_locked(mirror->device);
 	flag(slot, 0, (1u << SLOT_MODE) - 1);
 	hmm->cold[n].right = hmm->free;
 	hmm->free = n;
@@ -103,7 +105,7 @@ static void park_locked(struct hmm *hmm, uint32_t n)
 		return;
 	}
 	flag(slot, SLOT_HELD, SLOT_QUEUED);
-	list_push(hmm, &hmm->held, n);
+	slot_list_push(hmm, &hmm->held, n);
 }
 
 static void release_one(struct hmm *hmm, uint32_t n)
@@ -173,6 +175,11 @@ void core_worker(struct hmm *hmm)
 	core_unlock(hmm);
 }
 
+static bool unsettled_locked(const struct hmm *hmm)
+{
+	return hmm->posted || hmm->queued || hmm->releasing || hmm->held.head;
+}
+
 int hmm_quiesce(struct hmm *hmm, uint32_t timeout_ms)
 {
 	struct timespec deadline;
@@ -183,7 +190,7 @@ int hmm_quiesce(struct hmm *hmm, uint32_t timeout_ms)
 		return core_error(-ECHILD, "hmm_quiesce: the mirror is the parent's");
 	deadline_in(&deadline, timeout_ms);
 	core_lock(hmm);
-	while (!core_dead(hmm) && (hmm->queued || hmm->releasing || hmm->held.head)) {
+	while (!core_dead(hmm) && unsettled_locked(hmm)) {
 		if (hmm->queued) {
 			core_unlock(hmm);
 			release_run(hmm);
@@ -194,7 +201,7 @@ int hmm_quiesce(struct hmm *hmm, uint32_t timeout_ms)
 			break;
 		in_time = core_wait_locked(hmm, &hmm->idle, &deadline);
 	}
-	err = hmm->queued || hmm->releasing || hmm->held.head ? -ETIMEDOUT : 0;
+	err = unsettled_locked(hmm) ? -ETIMEDOUT : 0;
 	core_unlock(hmm);
 	if (core_dead(hmm))
 		return core_error(-ECHILD, "hmm_quiesce: the mirror is the parent's");

@@ -122,7 +122,7 @@ void slot_publish_locked(struct hmm_mirror *mirror, uint32_t n,
 	count_published(mirror, n);
 }
 
-void slot_revoke_locked(struct hmm *hmm, uint32_t n)
+void slot_revoke_locked(struct hmm *hmm, uint32_t n, struct list *posted)
 {
 	struct slot *slot = &hmm->slots[n];
 	struct hmm_mirror *mirror = slot_mirror(hmm, slot);
@@ -143,10 +143,14 @@ void slot_revoke_locked(struct hmm *hmm, uint32_t n)
 		device->ops.revoke(device, &mapping);
 	mirror->stats.translations--;
 	mirror->stats.revoking++;
-	release_push_locked(hmm, n, device->ops.release && !(state & SLOT_STAGE));
+	if (device->ops.revoke_wait && !(state & SLOT_STAGE))
+		revoke_post_locked(hmm, n, posted);
+	else
+		release_push_locked(hmm, n, device->ops.release && !(state & SLOT_STAGE));
 }
 
-void slot_revoke_range_locked(struct hmm *hmm, uint64_t start, uint64_t end)
+void slot_revoke_range_locked(struct hmm *hmm, uint64_t start, uint64_t end,
+			      struct list *posted)
 {
 	uint32_t n;
 
@@ -154,7 +158,7 @@ void slot_revoke_range_locked(struct hmm *hmm, uint64_t start, uint64_t end)
 		return;
 	while ((n = tree_overlap_locked(hmm, start, end))) {
 		slot_mirror(hmm, &hmm->slots[n])->stats.revoked++;
-		slot_revoke_locked(hmm, n);
+		slot_revoke_locked(hmm, n, posted);
 	}
 }
 

@@ -8,8 +8,9 @@
  * device did not write go back as they came.
  *
  * Buffers stay mapped for the device and are used again; they are unmapped when the mirror
- * ends, or when the device has no room for something else. The mirror's limit of pinned
- * memory is of the application's: it does not count them.
+ * ends, or when the device has no room for something else. Their memory is the library's,
+ * or what the driver has for that. The mirror's limit of pinned memory is of the
+ * application's: it does not count them.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -28,13 +29,14 @@ struct bounce {
 	unsigned int access;
 };
 
-static uint64_t bounce_size(uint64_t len)
+/* Of few sizes, so that one fits again. */
+static uint64_t bounce_size(const struct hmm_mirror *mirror, uint64_t len)
 {
 	uint64_t size = page_size();
 
 	while (size < len)
 		size *= 2;
-	return size;
+	return lower(size, longest_mapping(mirror));
 }
 
 static struct bounce *take_locked(struct hmm_mirror *mirror, uint64_t size)
@@ -61,9 +63,12 @@ static void bounce_free(struct hmm_mirror *mirror, struct bounce *bounce)
 {
 	struct hmm_device *device = mirror->device;
 
-	if (device->ops.release && !core_dead(mirror->hmm))
-		device->ops.release(device, &bounce->mapping);
-	arena_free(bounce->mapping.memory, bounce->size);
+	if (!core_dead(mirror->hmm)) {
+		if (device->ops.release)
+			device->ops.release(device, &bounce->mapping);
+		device->ops.stage_free(device, bounce->mapping.memory, bounce->size);
+		entry_put(device);
+	}
 	count(mirror, -bounce->size);
 	free(bounce);
 }
@@ -75,35 +80,56 @@ static int refused(const struct hmm_mirror *mirror, uint64_t size, int err)
 
 	snprintf(said, sizeof(said), "%s", hmm_error());
 	if (!*said)
-		snprintf(said, sizeof(said), "its driver failed with errno %d", -err);
+		snprintf(said, sizeof(said), "there is no memory for it (errno %d)", -err);
 	return core_error(err, "device %s: no bounce buffer of %llu bytes: %s",
 			  mirror->device->driver->name, (unsigned long long)size, said);
+}
+
+/* Where the device's own memory is full, what is idle of it goes. */
+static int alloc_memory(struct hmm_mirror *mirror, uint64_t size, void **memory)
+{
+	struct hmm_device *device = mirror->device;
+	int err;
+
+	do
+		err = device->ops.stage_alloc(device, size, memory);
+	while ((err == -ENOMEM || err == -ENOSPC) && stage_drop_idle(mirror));
+	return err;
+}
+
+static int map_memory(struct hmm_mirror *mirror, struct bounce *bounce)
+{
+	void *memory;
+	int err = alloc_memory(mirror, bounce->size, &memory);
+
+	if (err)
+		return err;
+	bounce->mapping = (struct hmm_mapping){
+		.start = (uintptr_t)memory,
+		.end = (uintptr_t)memory + bounce->size,
+		.access = HMM_READ | HMM_WRITE,
+		.mode = HMM_MODE_STAGE,
+		.memory = memory,
+	};
+	err = map_with_room(mirror->device, &bounce->mapping);
+	if (err)
+		mirror->device->ops.stage_free(mirror->device, memory, bounce->size);
+	return err;
 }
 
 static int bounce_make(struct hmm_mirror *mirror, uint64_t size, struct bounce **out)
 {
 	struct bounce *bounce = calloc(1, sizeof(*bounce));
-	int err = -ENOMEM;
-	void *memory = bounce ? arena_reserve(size, &err) : NULL;
+	int err;
 
-	if (!memory) {
-		free(bounce);
-		return core_error(err, "no memory for a bounce buffer of %llu bytes",
+	if (!bounce)
+		return core_error(-ENOMEM, "no memory for a bounce buffer of %llu bytes",
 				  (unsigned long long)size);
-	}
 	bounce->size = size;
-	bounce->mapping = (struct hmm_mapping){
-		.start = (uintptr_t)memory,
-		.end = (uintptr_t)memory + size,
-		.access = HMM_READ | HMM_WRITE,
-		.mode = HMM_MODE_STAGE,
-		.memory = memory,
-	};
 	if (self.error)
 		*self.error = 0; /* what is said from here on is the driver's */
-	err = map_with_room(mirror->device, &bounce->mapping);
+	err = map_memory(mirror, bounce);
 	if (err) {
-		arena_free(memory, size);
 		free(bounce);
 		return refused(mirror, size, err);
 	}
@@ -114,7 +140,7 @@ static int bounce_make(struct hmm_mirror *mirror, uint64_t size, struct bounce *
 
 static int bounce_get(struct hmm_mirror *mirror, uint64_t len, struct bounce **out)
 {
-	uint64_t size = bounce_size(len);
+	uint64_t size = bounce_size(mirror, len);
 
 	core_lock(mirror->hmm);
 	*out = take_locked(mirror, size);

@@ -70,6 +70,8 @@ struct fake;
 /* What the device made of a mapping, by key. */
 struct fake_entry {
 	bool mapped, committed, revoked;
+	bool off; /* the device is: revoked, and waited for where it is asked in two halves
+		   */
 	_Atomic uint32_t operations; /* that name the key; told by the test */
 	struct hmm_mapping mapping;
 	uint64_t frames[FAKE_PAGES]; /* HMM_MODE_PIN: what was pinned */
@@ -82,13 +84,17 @@ struct fake_device {
 	pthread_mutex_t lock;       /* leaf */
 	struct fake_entry *entries; /* FAKE_KEYS */
 	uint32_t max_entries, used; /* 0: FAKE_KEYS */
-	uint64_t maps, commits, revokes, releases;
-	uint32_t table[FAKE_PAGES]; /* committed mappings that cover the page */
-	int fail_map;               /* the next map fails with this */
-	int refuse[HMM_MODES];      /* every map in this mode fails with this */
+	uint64_t maps, commits, revokes, waits, releases;
+	uint32_t table[FAKE_PAGES]; /* mappings by which the device reaches the page */
+	unsigned char *own;         /* memory for bounce buffers; NULL: the library's */
+	uint64_t own_size, own_used;
+	int fail_map;          /* the next map fails with this */
+	int refuse[HMM_MODES]; /* every map in this mode fails with this */
 	/* Called inside map, unlocked, after the pages were pinned; a test changes things.
 	 */
 	void (*on_map)(struct fake_device *device, const struct hmm_mapping *mapping);
+	void (*on_wait)(
+		struct fake_device *device); /* inside revoke_wait, before it is off */
 };
 
 struct fake {
@@ -157,8 +163,12 @@ void fake_mprotect(struct fake *fake, unsigned int page, unsigned int n,
 /* Tell an event by hand, with no reader: mark, event, unmark. */
 void fake_tell(struct fake *fake, enum change_kind kind, unsigned int page, unsigned int n);
 
-/* modes: a list that ends with -1. */
+/* modes: a list that ends with -1. With FAKE_HALVES in the environment revoke has two
+ * halves. */
 void fake_device_open(struct fake *fake, struct fake_device *device, const int *modes);
+/* The same, with every function that a driver may have. */
+void fake_device_open_whole(struct fake *fake, struct fake_device *device,
+			    const int *modes);
 void fake_device_close(struct fake_device *device);
 struct hmm_mirror *fake_mirror(struct fake_device *device,
 			       const struct hmm_mirror_attr *attr);
@@ -168,7 +178,7 @@ void fake_operation_end(struct fake_device *device, const struct hmm_translation
 /* The frame that the device sees at a pointer by this translation (pin mode); 0: none. */
 uint64_t fake_device_frame(struct fake_device *device, const struct hmm_translation *t,
 			   const void *ptr);
-/* Do committed mappings cover the page? */
+/* Does the device reach the page by any mapping? */
 bool fake_device_reaches(struct fake_device *device, unsigned int page);
 
 /* ---- for the tests ------------------------------------------------------------------- */

@@ -57,6 +57,12 @@ static void check_mapping(const struct hmm_mapping *m)
 	CHECK(m->memory);
 }
 
+static void cover(struct fake_device *d, const struct hmm_mapping *m, uint32_t change)
+{
+	for (uint64_t a = m->start; m->mode != HMM_MODE_STAGE && a < m->end; a += FAKE_PAGE)
+		d->table[(a - FAKE_BASE) / FAKE_PAGE] += change;
+}
+
 static int take(struct fake_device *d, struct hmm_mapping *m)
 {
 	struct fake_entry *e = take_entry(d, &m->key);
@@ -73,8 +79,10 @@ static int take(struct fake_device *d, struct hmm_mapping *m)
 	m->addr = (uintptr_t)m->memory + 0x1000000000000; /* the device's own addresses */
 	m->priv = e;
 	e->mapped = true;
-	e->committed = e->revoked = false;
+	e->committed = e->revoked = e->off = false;
 	e->mapping = *m;
+	if (m->mode == HMM_MODE_PIN)
+		cover(d, m, 1);
 	d->used++;
 	d->maps++;
 	return 0;
@@ -105,18 +113,12 @@ static void check_same(const struct hmm_mapping *a, const struct hmm_mapping *b)
 	CHECK(a->priv == b->priv);
 }
 
-static void cover(struct fake_device *d, const struct hmm_mapping *m, uint32_t change)
-{
-	for (uint64_t a = m->start; m->mode != HMM_MODE_STAGE && a < m->end; a += FAKE_PAGE)
-		d->table[(a - FAKE_BASE) / FAKE_PAGE] += change;
-}
-
 static void commit(struct hmm_device *device, struct hmm_mapping *m)
 {
 	struct fake_device *d = hmm_device_priv(device);
 	struct fake_entry *e = entry_of(d, m);
 
-	CHECK(core_busy());
+	CHECK(core_busy() && (m->mode == HMM_MODE_DIRECT || m->mode == HMM_MODE_FAULT));
 	pthread_mutex_lock(&d->lock);
 	CHECK(e->mapped && !e->committed && !e->revoked);
 	check_same(&e->mapping, m);
@@ -126,6 +128,17 @@ static void commit(struct hmm_device *device, struct hmm_mapping *m)
 	pthread_mutex_unlock(&d->lock);
 }
 
+static void off(struct fake_device *d, struct fake_entry *e)
+{
+	e->off = true;
+	cover(d, &e->mapping, (uint32_t)-1);
+}
+
+static bool in_halves(const struct fake_device *d)
+{
+	return d->driver.ops->revoke_wait;
+}
+
 static void revoke(struct hmm_device *device, struct hmm_mapping *m)
 {
 	struct fake_device *d = hmm_device_priv(device);
@@ -133,11 +146,26 @@ static void revoke(struct hmm_device *device, struct hmm_mapping *m)
 
 	CHECK(core_busy());
 	pthread_mutex_lock(&d->lock);
-	CHECK(e->mapped && e->committed && !e->revoked);
+	CHECK(e->mapped && !e->revoked && e->committed == (m->mode != HMM_MODE_PIN));
 	check_same(&e->mapping, m);
 	e->revoked = true;
-	cover(d, m, (uint32_t)-1);
+	if (!in_halves(d))
+		off(d, e);
 	d->revokes++;
+	pthread_mutex_unlock(&d->lock);
+}
+
+static void revoke_wait(struct hmm_device *device)
+{
+	struct fake_device *d = hmm_device_priv(device);
+
+	if (d->on_wait)
+		d->on_wait(d);
+	pthread_mutex_lock(&d->lock);
+	for (uint32_t key = 0; key < FAKE_KEYS; key++)
+		if (d->entries[key].revoked && !d->entries[key].off)
+			off(d, &d->entries[key]);
+	d->waits++;
 	pthread_mutex_unlock(&d->lock);
 }
 
@@ -148,13 +176,39 @@ static void release(struct hmm_device *device, struct hmm_mapping *m)
 
 	CHECK(!core_busy());
 	pthread_mutex_lock(&d->lock);
-	CHECK(e->mapped && e->committed == e->revoked);
+	CHECK(e->mapped && e->off == e->revoked && (!e->committed || e->revoked));
 	CHECK(!atomic_load(&e->operations)); /* rule 6 */
 	check_same(&e->mapping, m);
-	e->mapped = false;
+	if (!e->off && m->mode == HMM_MODE_PIN)
+		cover(d, m, (uint32_t)-1); /* the range had changed while it was mapped */
+	e->mapped = e->revoked = false;
 	d->used--;
 	d->releases++;
 	pthread_mutex_unlock(&d->lock);
+}
+
+/* ---- memory of the device's own ------------------------------------------------------ */
+
+static int stage_alloc(struct hmm_device *device, uint64_t size, void **memory)
+{
+	struct fake_device *d = hmm_device_priv(device);
+
+	CHECK(!core_busy() && size && !(size % FAKE_PAGE));
+	if (d->own_used + size > d->own_size)
+		return hmm_device_error(-ENOMEM, "the fake card's memory is full");
+	*memory = d->own + d->own_used;
+	d->own_used += size;
+	return 0;
+}
+
+/* A stack: the tests give back the last first. */
+static void stage_free(struct hmm_device *device, void *memory, uint64_t size)
+{
+	struct fake_device *d = hmm_device_priv(device);
+
+	CHECK(!core_busy());
+	CHECK((unsigned char *)memory + size == d->own + d->own_used);
+	d->own_used -= size;
 }
 
 static const struct hmm_driver_ops device_ops = {
@@ -165,7 +219,28 @@ static const struct hmm_driver_ops device_ops = {
 	.release = release,
 };
 
-void fake_device_open(struct fake *fake, struct fake_device *d, const int *modes)
+static const struct hmm_driver_ops halves_ops = {
+	.size = sizeof(halves_ops),
+	.map = map,
+	.commit = commit,
+	.revoke = revoke,
+	.revoke_wait = revoke_wait,
+	.release = release,
+};
+
+static const struct hmm_driver_ops whole_ops = {
+	.size = sizeof(whole_ops),
+	.map = map,
+	.commit = commit,
+	.revoke = revoke,
+	.revoke_wait = revoke_wait,
+	.release = release,
+	.stage_alloc = stage_alloc,
+	.stage_free = stage_free,
+};
+
+static void open_with(struct fake *fake, struct fake_device *d, const int *modes,
+		      const struct hmm_driver_ops *ops)
 {
 	memset(d, 0, sizeof(*d));
 	d->fake = fake;
@@ -174,7 +249,7 @@ void fake_device_open(struct fake *fake, struct fake_device *d, const int *modes
 		.abi = HMM_DRIVER_ABI,
 		.name = "fake",
 		.license = "GPL-2.0-or-later",
-		.ops = &device_ops,
+		.ops = ops,
 	};
 	for (; *modes >= 0; modes++)
 		d->driver.modes[d->driver.nr_modes++] = (enum hmm_mode) * modes;
@@ -184,10 +259,20 @@ void fake_device_open(struct fake *fake, struct fake_device *d, const int *modes
 	CHECK(!hmm_device_register(fake->hmm, &d->driver, d, &d->device));
 }
 
+void fake_device_open(struct fake *fake, struct fake_device *d, const int *modes)
+{
+	open_with(fake, d, modes, getenv("FAKE_HALVES") ? &halves_ops : &device_ops);
+}
+
+void fake_device_open_whole(struct fake *fake, struct fake_device *d, const int *modes)
+{
+	open_with(fake, d, modes, &whole_ops);
+}
+
 void fake_device_close(struct fake_device *d)
 {
 	CHECK(!hmm_device_unregister(d->device));
-	CHECK(d->maps == d->releases && !d->used && d->commits == d->revokes);
+	CHECK(d->maps == d->releases && !d->used && d->commits <= d->revokes);
 	for (unsigned int i = 0; i < FAKE_PAGES; i++)
 		CHECK(!d->table[i]);
 	free(d->entries);

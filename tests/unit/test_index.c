@@ -64,9 +64,11 @@ static void add(struct hmm_mirror *mirror, struct known *k, uint64_t *seed)
 
 static void del(struct known *k)
 {
+	struct list posted = {0};
+
 	core_lock(fake.hmm);
-	slot_revoke_locked(fake.hmm, k->slot);
-	core_unlock(fake.hmm);
+	slot_revoke_locked(fake.hmm, k->slot, &posted);
+	revoke_unlock(fake.hmm, &posted);
 	k->slot = NO_SLOT;
 }
 

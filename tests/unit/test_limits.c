@@ -186,7 +186,7 @@ static void late_driver(void)
 	struct hmm_translation t;
 
 	up(pin_first, 0, NULL);
-	dev.driver.lets_go_late = true;
+	dev.driver.delayed_unpin = true;
 	fake_map(&fake, 0, 16, HMM_READ | HMM_WRITE, true);
 	CHECK(!hmm_translate(mirror, fake_ptr(0), 1, HMM_READ, &t) &&
 	      t.mode == HMM_MODE_PIN); /* there is no limit to keep */
