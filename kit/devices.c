@@ -73,23 +73,14 @@ static const struct hmm_check_device *completed(const struct hmm_check_device *t
 	return &full[nr++];
 }
 
-int kit_device_load(const char *file, char *error, size_t size)
+static int load_one(const char *file, const struct hmm_check_device *table, char *error,
+		    size_t size)
 {
-	const struct hmm_check_device *table = NULL;
-	void *handle = dlopen(file, RTLD_NOW | RTLD_LOCAL);
-
-	if (handle)
-		table = dlsym(handle, "hmm_check_device");
-	if (!table) {
-		snprintf(error, size, "%s is no driver that can be checked: %s", file,
-			 dlerror());
-		return -ENOEXEC;
-	}
-	table = completed(table);
-	if (!table->name || !table->open || !table->close || !table->read ||
-	    !table->write) {
+	if (!table->name || !table->open || !table->close ||
+	    (!table->move && (!table->read || !table->write))) {
 		snprintf(error, size,
-			 "%s: its hmm_check_device lacks name, open, close, read or write",
+			 "%s: its hmm_check_device lacks name, open, close, or both move "
+			 "and read with write",
 			 file);
 		return -EINVAL;
 	}
@@ -98,4 +89,24 @@ int kit_device_load(const char *file, char *error, size_t size)
 		return -ENOSPC;
 	}
 	return 0;
+}
+
+int kit_device_load(const char *file, char *error, size_t size)
+{
+	const struct hmm_check_device *table = NULL;
+	void *handle = dlopen(file, RTLD_NOW | RTLD_LOCAL);
+	int err = 0;
+
+	if (handle)
+		table = dlsym(handle, "hmm_check_device");
+	if (!table) {
+		snprintf(error, size, "%s is no driver that can be checked: %s", file,
+			 dlerror());
+		return -ENOEXEC;
+	}
+	for (; table && !err; table = table->next) {
+		table = completed(table);
+		err = load_one(file, table, error, size);
+	}
+	return err;
 }

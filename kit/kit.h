@@ -15,6 +15,7 @@
  *	stamp.c      what memory is filled with, so that old data never looks like new
  *	guard.c      accesses of the CPU that may fault
  *	devices.c    the devices found (register_once.c: the one without libhmm)
+ *	use.c        a device in use: read, write, in two halves, by an old address
  *
  * Each program that changes memory under a device (hmm check and its pairs of threads)
  * reads these tables and interprets the effects. A new kind, way or change is one row, and
@@ -328,5 +329,29 @@ extern unsigned int kit_nr_devices;
 void kit_devices_init(void);
 int kit_device_load(const char *file, char *error, size_t size);
 extern const struct hmm_check_device kit_register_once;
+
+/* A device that was opened. */
+struct kit_use {
+	const struct hmm_check_device *table;
+	struct hmm_device *device; /* NULL: the usual one */
+	void *context;
+};
+
+/* 0 or -errno, as hmm/check.h has it; what a driver leaves out is made of its move. */
+int kit_device_open(const struct kit_device *dev, struct hmm *hmm, struct kit_use *use);
+int kit_device_close(struct kit_use *use);
+int kit_read(const struct kit_use *use, const void *from, void *out, size_t len);
+int kit_write(const struct kit_use *use, void *to, const void *data, size_t len);
+
+/* An access in two halves: @access is HMM_READ or HMM_WRITE. */
+bool kit_has_halves(const struct kit_use *use);
+int kit_start(const struct kit_use *use, unsigned int access, void *ptr, void *buffer,
+	      size_t len, void **operation);
+int kit_finish(const struct kit_use *use, void *operation);
+
+/* All of it by an address and a key, whoever had them from whatever translation. */
+bool kit_has_move(const struct kit_use *use);
+int kit_move(const struct kit_use *use, uint64_t addr, uint32_t key, unsigned int access,
+	     void *buffer, size_t len);
 
 #endif

@@ -124,12 +124,12 @@ static int let_go(struct check_env *env, int order)
 	if (order == 0)
 		return check_env_close(env);
 	if (order == 1) {
-		err = env->dev->table->close(env->context);
+		err = kit_device_close(&env->use);
 		hmm_close(env->hmm);
 		return err;
 	}
 	hmm_close(env->hmm);
-	return env->dev->table->close(env->context);
+	return kit_device_close(&env->use);
 }
 
 static int one_life(struct check_run *run, int order, uint8_t *kept)

@@ -122,13 +122,13 @@ static void use_region(struct worker *w, uint32_t dice)
 	int rc;
 
 	w->step = "a device write";
-	rc = run->env->dev->table->write(run->env->context, at, &byte, 1);
+	rc = kit_write(&run->env->use, at, &byte, 1);
 	if (rc)
 		check_fail(run, "a device write: %s", strerror(-rc));
 	else if (*at != byte)
 		check_stale(run, "a device write of %02x is lost: %02x", byte, *at);
 	w->step = "a device read";
-	rc = run->env->dev->table->read(run->env->context, at, &got, 1);
+	rc = kit_read(&run->env->use, at, &got, 1);
 	if (rc)
 		check_fail(run, "a device read: %s", strerror(-rc));
 	else if (got != byte)

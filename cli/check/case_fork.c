@@ -59,7 +59,7 @@ static enum answer ask_parents(struct check_run *run, uint8_t *at)
 		return ANSWER_TRANSLATE;
 	if (hmm_stats_read(run->env->hmm, NULL, &stats, sizeof(stats)) != -ECHILD)
 		return ANSWER_STATS;
-	if (run->env->dev->table->read(run->env->context, at, &byte, 1) != -ECHILD)
+	if (kit_read(&run->env->use, at, &byte, 1) != -ECHILD)
 		return ANSWER_READ;
 	return ANSWER_OK;
 }

@@ -12,14 +12,23 @@
 
 #define LEN    (4 * KIT_PAGE)
 #define OTHERS 200
+#define HELD   4u
 
-static bool same_resource(const struct hmm_translation *a, const struct hmm_translation *b)
+/* What an operation names: a key, or an address where the device has no use for keys. */
+static bool has_keys(const struct hmm_translation *held, unsigned int nr)
 {
-	if (a->mode != b->mode)
+	for (unsigned int i = 1; i < nr; i++)
+		if (held[i].key != held[0].key)
+			return true;
+	return false;
+}
+
+static bool same_resource(const struct hmm_translation *a, const struct hmm_translation *b,
+			  bool keys)
+{
+	if (a->mode != b->mode || (a->mode != HMM_MODE_PIN && a->mode != HMM_MODE_STAGE))
 		return false;
-	if (a->mode == HMM_MODE_PIN)
-		return a->key == b->key;
-	return a->mode == HMM_MODE_STAGE && a->addr == b->addr;
+	return keys ? a->key == b->key : a->addr == b->addr;
 }
 
 /* Many others come and go; none may get what the held ones still name. */
@@ -27,6 +36,7 @@ static int others_avoid(struct check_run *run, uint8_t *others,
 			const struct hmm_translation *held, unsigned int nr)
 {
 	struct hmm_translation other;
+	unsigned int j;
 
 	for (unsigned int i = 0; i < OTHERS; i++) {
 		uint8_t *at = others + i * KIT_PAGE;
@@ -35,48 +45,68 @@ static int others_avoid(struct check_run *run, uint8_t *others,
 
 		if (err)
 			return check_fail(run, "translate: %d, %s", err, hmm_error());
-		for (unsigned int j = 0; j < nr; j++) {
-			if (same_resource(&held[j], &other))
-				return check_stale(
-					run, "key %u was given away while it was held",
-					other.key);
+		for (j = 0; j < nr; j++) {
+			if (same_resource(&held[j], &other, has_keys(held, nr)))
+				break;
 		}
 		hmm_translation_put(&other);
+		if (j < nr)
+			return check_stale(run,
+					   "key %u, address %#llx was given away while it "
+					   "was held",
+					   other.key, (unsigned long long)other.addr);
 		++*check_beat;
 	}
 	return 0;
 }
 
-static int hold_over(struct check_run *run, uint8_t *at, uint8_t *others, bool raw)
+static int hold(struct check_run *run, uint8_t *at, struct hmm_translation *held,
+		unsigned int *nr)
 {
-	const struct kit_calls *calls = kit_calls(raw ? WAY_RAW : WAY_LIBC, 0);
-	struct hmm_mirror *mirror = run->env->mirror;
-	struct hmm_translation held[4];
-	int err;
+	for (*nr = 0; *nr < HELD; ++*nr) {
+		struct hmm_translation *t = &held[*nr];
+		int err = hmm_translate(run->env->mirror, at + *nr * KIT_PAGE, KIT_PAGE,
+					HMM_READ | HMM_WRITE, t);
 
-	for (unsigned int i = 0; i < 4; i++) {
-		err = hmm_translate(mirror, at + i * KIT_PAGE, KIT_PAGE,
-				    HMM_READ | HMM_WRITE, &held[i]);
 		if (err)
 			return check_fail(run, "translate: %d, %s", err, hmm_error());
-		if (!hmm_translation_valid(&held[i]) && held[i].mode == HMM_MODE_PIN)
+		if (!hmm_translation_valid(t) && t->mode == HMM_MODE_PIN) {
+			++*nr;
 			return check_fail(run, "a fresh translation is not valid");
+		}
 	}
+	return 0;
+}
+
+static int change_under(struct check_run *run, uint8_t *at, uint8_t *others,
+			const struct hmm_translation *held, bool raw)
+{
+	const struct kit_calls *calls = kit_calls(raw ? WAY_RAW : WAY_LIBC, 0);
+
 	calls->munmap(at, LEN);
 	if (calls->mmap(at, LEN, PROT_READ | PROT_WRITE,
 			MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0) != at)
 		return check_fail(run, "mmap: %s", strerror(errno));
-	for (unsigned int i = 0; i < 4; i++) {
+	for (unsigned int i = 0; i < HELD; i++) {
 		if (hmm_translation_valid(&held[i]))
 			return check_stale(run, "a translation is valid after its munmap");
 	}
-	if (others_avoid(run, others, held, 4))
+	if (others_avoid(run, others, held, HELD))
 		return -1;
-	if (case_both_ways(run, at, LEN, "new memory where old translations are held"))
-		return -1;
-	for (unsigned int i = 0; i < 4; i++)
+	return case_both_ways(run, at, LEN, "new memory where old translations are held");
+}
+
+static int hold_over(struct check_run *run, uint8_t *at, uint8_t *others, bool raw)
+{
+	struct hmm_translation held[HELD];
+	unsigned int nr;
+	int err = hold(run, at, held, &nr);
+
+	if (!err)
+		err = change_under(run, at, others, held, raw);
+	for (unsigned int i = 0; i < nr; i++)
 		hmm_translation_put(&held[i]);
-	return case_both_ways(run, at, LEN, "new memory after the put");
+	return err ? err : case_both_ways(run, at, LEN, "new memory after the put");
 }
 
 void case_hold(struct check_run *run)
@@ -114,7 +144,6 @@ static bool all_of(const uint8_t *at, size_t len, uint8_t byte)
 /* A write that is on its way while its memory becomes other memory. */
 static int write_over(struct check_run *run, uint8_t *at, uint8_t *others)
 {
-	const struct hmm_check_device *table = run->env->dev->table;
 	static uint8_t data[4 * KIT_PAGE_MAX];
 	void *operation;
 	int err;
@@ -122,22 +151,23 @@ static int write_over(struct check_run *run, uint8_t *at, uint8_t *others)
 	memset(at, 0x11, LEN);
 	memset(others, 0x22, OTHERS * KIT_PAGE);
 	memset(data, 0x33, LEN);
-	err = table->start_write(run->env->context, at, data, LEN, &operation);
+	err = kit_start(&run->env->use, HMM_WRITE, at, data, LEN, &operation);
 	if (err)
-		return check_fail(run, "start_write: %d", err);
+		return check_fail(run, "start of a write: %d", err);
 	munmap(at, LEN);
 	if (mmap(at, LEN, PROT_READ | PROT_WRITE,
 		 MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0) != at)
 		return check_fail(run, "mmap: %s", strerror(errno));
 	memset(at, 0x44, LEN);
-	/* Others use the device meanwhile, and whatever the operation might still name. */
-	for (unsigned int i = 0; i < OTHERS; i++) {
-		uint8_t byte;
+	/* Others use the device meanwhile, as much at a time, and whatever the operation
+	 * might still name. */
+	for (size_t i = 0; i < OTHERS * KIT_PAGE; i += LEN) {
+		static uint8_t out[4 * KIT_PAGE_MAX];
 
-		if (case_read(run, others + i * KIT_PAGE, &byte, 1) || byte != 0x22)
-			return check_stale(run, "another page reads %02x", byte);
+		if (case_read(run, others + i, out, LEN) || !all_of(out, LEN, 0x22))
+			return check_stale(run, "another page reads %02x", out[0]);
 	}
-	err = table->finish(run->env->context, operation);
+	err = kit_finish(&run->env->use, operation);
 	if (err && !may_fail_so(err))
 		return check_fail(run, "finish: %d", err);
 	if (!all_of(others, OTHERS * KIT_PAGE, 0x22))
@@ -153,19 +183,18 @@ static int write_over(struct check_run *run, uint8_t *at, uint8_t *others)
 /* A read that is on its way: it may give the old or the new, and nothing else. */
 static int read_over(struct check_run *run, uint8_t *at)
 {
-	const struct hmm_check_device *table = run->env->dev->table;
 	static uint8_t out[4 * KIT_PAGE_MAX];
 	void *operation;
 	int err;
 
 	memset(at, 0x55, LEN);
 	memset(out, 0, LEN);
-	err = table->start_read(run->env->context, at, out, LEN, &operation);
+	err = kit_start(&run->env->use, HMM_READ, at, out, LEN, &operation);
 	if (err)
-		return check_fail(run, "start_read: %d", err);
+		return check_fail(run, "start of a read: %d", err);
 	madvise(at, LEN, MADV_DONTNEED);
 	memset(at, 0x66, LEN);
-	err = table->finish(run->env->context, operation);
+	err = kit_finish(&run->env->use, operation);
 	if (err && !may_fail_so(err))
 		return check_fail(run, "finish: %d", err);
 	for (size_t i = 0; !err && i < LEN; i++) {
@@ -177,10 +206,9 @@ static int read_over(struct check_run *run, uint8_t *at)
 
 void case_in_flight(struct check_run *run)
 {
-	const struct hmm_check_device *table = run->env->dev->table;
 	uint8_t *at, *others;
 
-	if (!table->start_write || !table->start_read || !table->finish) {
+	if (!kit_has_halves(&run->env->use)) {
 		check_skip(run, "this device has no operations in two halves");
 		return;
 	}

@@ -99,7 +99,7 @@ static __attribute__((noreturn)) void traced(struct check_run *run, bool mirror)
 
 	if (mirror && check_env_open(&env, run->env->dev, NULL, NULL))
 		_exit(2);
-	if (mirror && env.dev->table->read(env.context, mirrored, &byte, 1))
+	if (mirror && kit_read(&env.use, mirrored, &byte, 1))
 		_exit(3);
 	daily_work(zone, kit_calls(WAY_LIBC, 0));
 	if (ptrace(PTRACE_TRACEME, 0, NULL, NULL))

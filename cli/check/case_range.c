@@ -10,6 +10,7 @@
 #include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #define PAGES 16u
 #define LEN   (PAGES * KIT_PAGE)
@@ -297,6 +298,41 @@ static int device_gets_on(struct check_run *run, uint8_t *at, unsigned int *coll
 	return 0;
 }
 
+/* Changes a page now and then, but so that there is no moment at which it is not there. */
+static void *discard(void *arg)
+{
+	struct churn *c = arg;
+
+	for (unsigned int i = 0; !atomic_load(&c->stop); i++) {
+		kit_calls(i & 1 ? WAY_RAW : WAY_LIBC, i)
+			->madvise(c->at + 3 * KIT_PAGE, KIT_PAGE, MADV_DONTNEED);
+		usleep(50);
+	}
+	return NULL;
+}
+
+/* A device that was refused because the memory changed has to try again. */
+static void never_refused(struct check_run *run, struct churn *c)
+{
+	uint8_t out[3];
+	pthread_t thread;
+
+	atomic_store(&c->stop, false);
+	if (pthread_create(&thread, NULL, discard, c)) {
+		check_fail(run, "no thread");
+		return;
+	}
+	for (unsigned int i = 0; i < 300 && !run->failed; i++) {
+		int rc = case_read(run, c->at + 3 * KIT_PAGE, out, sizeof(out));
+
+		if (rc && rc != -EBUSY)
+			check_fail(run, "device read of memory that is always there: %s",
+				   strerror(-rc));
+	}
+	atomic_store(&c->stop, true);
+	pthread_join(thread, NULL);
+}
+
 void case_progress(struct check_run *run)
 {
 	struct churn c = {.at = case_map(LEN)};
@@ -317,6 +353,8 @@ void case_progress(struct check_run *run)
 	}
 	atomic_store(&c.stop, true);
 	pthread_join(thread, NULL);
+	if (!run->failed)
+		never_refused(run, &c);
 	if (!run->failed)
 		snprintf(run->result->detail, sizeof(run->result->detail),
 			 "%u operations%s got on, %u collisions, %u changes", rounds,

@@ -37,6 +37,10 @@ const struct check_case check_cases[] = {
 	{"in-flight", "Y4",
 	 "operations over a change reach the old memory or the new, no other", false, false,
 	 case_in_flight},
+	{"old-address", "Y4",
+	 "by an address and a key that are no longer good, or never were for this, the "
+	 "device reaches nothing",
+	 false, true, case_old_address},
 	{"range", "Y6", "snapshot, fault and dma map: a collision is told, nothing else is",
 	 false, false, case_range},
 	{"progress", "Y6", "range operations and accesses get on under constant change",

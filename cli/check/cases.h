@@ -15,6 +15,8 @@ void case_growth(struct check_run *run);
 /* case_hold.c */
 void case_hold(struct check_run *run);
 void case_in_flight(struct check_run *run);
+/* case_old_address.c */
+void case_old_address(struct check_run *run);
 /* case_range.c */
 void case_range(struct check_run *run);
 void case_progress(struct check_run *run);
@@ -56,13 +58,13 @@ static inline uint8_t *case_map(size_t len)
 static inline int case_read(struct check_run *run, const void *from, void *out, size_t len)
 {
 	++*check_beat;
-	return run->env->dev->table->read(run->env->context, from, out, len);
+	return kit_read(&run->env->use, from, out, len);
 }
 
 static inline int case_write(struct check_run *run, void *to, const void *data, size_t len)
 {
 	++*check_beat;
-	return run->env->dev->table->write(run->env->context, to, data, len);
+	return kit_write(&run->env->use, to, data, len);
 }
 
 /* 0, or a verdict: the device reads what the CPU reads, and the CPU what it writes. */

@@ -150,7 +150,6 @@ static int apply(struct check_run *run, const struct kit_change *change)
 /* The memory that a change moved is used by the device where it is now. */
 static int look_where_moved(struct check_run *run)
 {
-	const struct hmm_check_device *table = run->env->dev->table;
 	uint8_t *at = run->act.moved, *end;
 	bool write = run->r.kind->traits & T_WRITE;
 	bool shared = run->r.kind->traits & T_SHARED;
@@ -166,7 +165,7 @@ static int look_where_moved(struct check_run *run)
 		return check_fail(run, "the CPU cannot write where the memory moved to");
 	if (!write)
 		memcpy(&word, end - 8, 8);
-	rc = table->read(run->env->context, end - 8, &seen, 8);
+	rc = kit_read(&run->env->use, end - 8, &seen, 8);
 	if (rc || seen != word)
 		return check_stale(run,
 				   "device read of the moved memory: %d, %llx, not %llx",
@@ -174,7 +173,7 @@ static int look_where_moved(struct check_run *run)
 	if (!write)
 		return 0;
 	kit_stamp_fill((uint8_t *)&word, 0, 8, kit_stamp_next());
-	rc = table->write(run->env->context, at + 1, &word, 8);
+	rc = kit_write(&run->env->use, at + 1, &word, 8);
 	if (rc || memcmp(at + 1, &word, 8))
 		return check_stale(run, "device write to the moved memory: %d, not seen",
 				   rc);

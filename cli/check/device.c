@@ -42,7 +42,7 @@ void check_wait_for_record(const struct check_env *env, uint64_t before)
 
 static int open_usual(struct check_env *env)
 {
-	return env->dev->table->open(NULL, &env->device, &env->context);
+	return kit_device_open(env->dev, NULL, &env->use);
 }
 
 int check_env_open(struct check_env *env, const struct kit_device *dev,
@@ -71,16 +71,16 @@ int check_env_open(struct check_env *env, const struct kit_device *dev,
 	env->late = env->perf && !source_on("perf-at-once");
 	env->watched = source_on("userfaultfd");
 	env->any = env->watched && source_on("userfaultfd-any");
-	err = dev->table->open(env->hmm, &env->device, &env->context);
+	err = kit_device_open(dev, env->hmm, &env->use);
 	if (err)
 		goto err_close_hmm;
-	err = hmm_mirror_create(env->device, &only, &env->mirror);
+	err = hmm_mirror_create(env->use.device, &only, &env->mirror);
 	if (err)
 		goto err_close_device;
 	return 0;
 
 err_close_device:
-	dev->table->close(env->context);
+	kit_device_close(&env->use);
 err_close_hmm:
 	hmm_close(env->hmm);
 	env->hmm = NULL;
@@ -93,7 +93,7 @@ int check_env_close(struct check_env *env)
 
 	if (env->mirror)
 		err = hmm_mirror_destroy(env->mirror);
-	err2 = env->dev->table->close(env->context);
+	err2 = kit_device_close(&env->use);
 	hmm_close(env->hmm);
 	env->hmm = NULL;
 	env->mirror = NULL;
@@ -104,6 +104,6 @@ int check_env_reset(struct check_env *env)
 {
 	if (!env->dev->usual)
 		return 0;
-	env->dev->table->close(env->context);
+	kit_device_close(&env->use);
 	return open_usual(env);
 }

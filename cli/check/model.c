@@ -141,7 +141,7 @@ int device_read(struct check_run *run, size_t offset, size_t len)
 	int rc;
 
 	memset(out, 0xee, len);
-	rc = run->env->dev->table->read(run->env->context, r->addr + offset, out, len);
+	rc = kit_read(&run->env->use, r->addr + offset, out, len);
 	++*check_beat;
 	if (!span_allows(r, offset, len, false)) {
 		if (is_refusal(rc))
@@ -223,8 +223,7 @@ int device_write(struct check_run *run, size_t offset, size_t len)
 	int rc;
 
 	kit_stamp_fill(run->buf, offset, len, kit_stamp_next());
-	rc = run->env->dev->table->write(run->env->context, r->addr + offset, run->buf,
-					 len);
+	rc = kit_write(&run->env->use, r->addr + offset, run->buf, len);
 	++*check_beat;
 	if (!span_allows(r, offset, len, true)) {
 		if (is_refusal(rc))

@@ -43,9 +43,8 @@ struct check_result {
 struct check_env {
 	const struct kit_device *dev;
 	struct hmm *hmm;
-	struct hmm_device *device;
+	struct kit_use use;
 	struct hmm_mirror *mirror;
-	void *context;
 	bool perf;    /* mprotect by raw system call is watched for */
 	bool late;    /* and seen a moment later */
 	bool watched; /* memory can be, for what others do to it */

@@ -109,6 +109,17 @@ static int finish(void *context, void *operation)
 	return err ? err : put;
 }
 
+/* By the page table; keys mean nothing here. */
+static ssize_t check_move(void *context, uint64_t addr, uint32_t key, unsigned int access,
+			  void *buffer, size_t len)
+{
+	struct ref_access how = {.what = access == HMM_READ ? REF_READ : REF_WRITE,
+				 .buffer = buffer};
+
+	(void)key;
+	return ref_access_try(context, addr, len, &how);
+}
+
 const struct hmm_check_device hmm_ref_check = {
 	.size = sizeof(hmm_ref_check),
 	.name = "ref",
@@ -120,6 +131,7 @@ const struct hmm_check_device hmm_ref_check = {
 	.start_read = start_read,
 	.start_write = start_write,
 	.finish = finish,
+	.move = check_move,
 };
 
 #ifndef HMM_DEBUG /* one a process where drivers are linked statically */

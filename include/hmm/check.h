@@ -5,17 +5,18 @@
  * The question this header answers: what does `hmm check --driver FILE.so` need from a
  * driver to put it through the contract?
  *
- * FILE.so exports one object, `const struct hmm_check_device hmm_check_device`. In it the
- * device reads and writes memory at a pointer of this process, through its own mirror:
- * that is all the suite has to know of it. A driver in this tree names its table
- * hmm_<name>_check, declares it in hmm/<name>.h, and exports it under the name
- * hmm_check_device too, so that its library is such a FILE.so.
+ * FILE.so exports one object, `const struct hmm_check_device hmm_check_device`, which may
+ * name more. In it the device moves bytes by an address and a key of its own (move), and
+ * the suite does the rest; or it reads and writes memory at a pointer of this process,
+ * through its own mirror. A driver in this tree names its table hmm_<name>_check, declares
+ * it in hmm/<name>.h, and exports it under the name hmm_check_device too, so that its
+ * library is such a FILE.so.
  *
  * How the suite uses it:
  *
  *	table->open(hmm, &device, &context);
  *	hmm_mirror_create(device, &attr, &mirror);	the suite chooses modes and limits
- *	table->write(context, pointer, data, len);	from many threads at once
+ *	hmm_device_access(device, ..., move, ...);	from many threads at once
  *	...
  *	hmm_mirror_destroy(mirror);
  *	table->close(context);
@@ -24,6 +25,7 @@
 #define HMM_CHECK_H
 
 #include <hmm/hmm.h>
+#include <sys/types.h>
 
 #ifdef __cplusplus
 extern "C" {
@@ -54,6 +56,8 @@ struct hmm_check_device {
 	int (*close)(void *context);
 
 	/*
+	 * Optional (NULL) where the device moves memory by move below.
+	 *
 	 * The device reads [from, from + len) of the process's memory and hands what it
 	 * read to @out; the device writes @data to [to, to + len). Both are complete on
 	 * return; any thread, many at a time. @out and @data are the suite's and never
@@ -87,6 +91,23 @@ struct hmm_check_device {
 	int (*start_write)(void *context, void *to, const void *data, size_t len,
 			   void **operation);
 	int (*finish)(void *context, void *operation);
+
+	/*
+	 * Optional where there are read and write: one operation, as the device carries out
+	 * any. With HMM_READ it reads @len bytes at its address @addr by @key into @buffer,
+	 * with HMM_WRITE it writes them from there; any thread, many at a time. Returns how
+	 * many bytes were moved (at least 1), or -errno; -EFAULT, -EAGAIN: the device is
+	 * not allowed to.
+	 *
+	 * The suite also calls it with an address and a key of a mapping that was revoked
+	 * or released, and with an access that the mapping does not have: then nothing may
+	 * be moved. So a device whose addresses and keys nobody checks has no move.
+	 */
+	ssize_t (*move)(void *context, uint64_t addr, uint32_t key, unsigned int access,
+			void *buffer, size_t len);
+
+	/* One more device of the same file; NULL: this is the last. */
+	const struct hmm_check_device *next;
 };
 
 /** hmm_check_device - what a loadable driver exports: the name that is looked up. */

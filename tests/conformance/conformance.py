@@ -188,14 +188,14 @@ def usual(command, arguments):
         complain("far too few")
 
 
-def driver(command, fault, *arguments):
-    return check(command, "--driver", os.environ["BAD_DRIVER_SO"], "--device", "bad",
+def driver(command, fault, *arguments, device="bad"):
+    return check(command, "--driver", os.environ["BAD_DRIVER_SO"], "--device", device,
                  "--timeout", "3", *arguments, env={"BAD_DRIVER": fault})
 
 
-def expect_fault(command, fault, words, *arguments):
+def expect_fault(command, fault, words, *arguments, device="bad"):
     """The bad cells fail for the right reason, and the others are run all the same."""
-    status, result = driver(command, fault, *arguments)
+    status, result = driver(command, fault, *arguments, device=device)
     bad = [c for c in result["cells"] if c["status"] == "fail"]
     if status != 1 or not bad:
         complain(f"a driver that does this passes: {fault} ({status})")
@@ -209,15 +209,31 @@ def expect_fault(command, fault, words, *arguments):
 
 
 def drivers(command, arguments):
-    status, result = driver(command, "none", "--kind", "anon,memfd")
-    if status or result["counts"]["pass"] < 30:
+    status, result = driver(command, "none", "--kind", "anon,memfd", device="bad,bad-stage")
+    if status or result["counts"]["pass"] < 60:
+        tell(result)
         complain("a good driver fails")
+    status, result = driver(command, "none", "--only", "old-address,hold,in-flight,progress",
+                            device="bad,bad-stage")
+    if status or result["counts"]["pass"] < 8:
+        tell(result)
+        complain("a good driver fails a case")
     few = ["--kind", "anon", "--change", "none,munmap"]
     expect_fault(command, "crash", ["killed by SIGSEGV"], *few)
     expect_fault(command, "hang", ["hung"], *few)
     expect_fault(command, "lie", ["the CPU has"], *few)
     expect_fault(command, "stale", ["the CPU has", "the CPU reads"], *few)
     expect_fault(command, "leak", ["descriptors before"], "--only", "teardown")
+    # What shows only where the device uses an address that is no longer good.
+    old = ["--only", "old-address"]
+    expect_fault(command, "no-revoke", ["by its old address", "by an old address"], *old)
+    expect_fault(command, "no-wait", ["by its old address", "by an old address"], *old)
+    expect_fault(command, "all-access", ["memory that is read-only"], *old)
+    expect_fault(command, "no-release", ["beyond max_entries"], "--only", "hold")
+    expect_fault(command, "early-key", ["another page", "never its own", "the new memory has"],
+                 "--only", "in-flight")
+    expect_fault(command, "once", ["memory that is always there"], "--only", "progress",
+                 device="once")
     status, result = driver(command, "absent", *few)
     if status != SKIP or any("no such hardware" not in c["detail"] for c in result["cells"]):
         complain(f"an absent device is not skipped with its reason ({status})")
