@@ -4,10 +4,9 @@
  */
 #include "cli.h"
 #include "table.h"
+#include "../kit/kit.h"
 
 #include <hmm/hmm.h>
-#include <hmm/ref.h>
-#include <hmm/uring.h>
 
 #include <stdlib.h>
 #include <string.h>
@@ -195,8 +194,8 @@ int cmd_info(int argc, char **argv)
 
 	argp_parse(&argp, argc, argv, 0, NULL, &options);
 	ask(&features, hmm_features);
-	ask(&features, hmm_ref_features);
-	ask(&features, hmm_uring_features);
+	for (int i = 0; kit_driver_features[i]; i++)
+		ask(&features, kit_driver_features[i]);
 	uname(&kernel);
 	if (options.json)
 		return print_json(&features, &kernel);

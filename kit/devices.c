@@ -7,13 +7,26 @@
  */
 #include "kit.h"
 
-#include <hmm/ref.h>
-#include <hmm/uring.h>
+#include "driver_list.h" /* the drivers of this tree: drivers/meson.build */
 
 #include <dlfcn.h>
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
+
+/* Each has these two in its header. */
+#define DRIVER(name)                                             \
+	extern const struct hmm_check_device hmm_##name##_check; \
+	int hmm_##name##_features(struct hmm_feature *, unsigned int, size_t);
+HMM_DRIVERS
+#undef DRIVER
+
+const kit_features_fn kit_driver_features[] = {
+#define DRIVER(name) hmm_##name##_features,
+	HMM_DRIVERS
+#undef DRIVER
+		NULL,
+};
 
 struct kit_device kit_devices[KIT_MAX_DEVICES];
 unsigned int kit_nr_devices;
@@ -54,8 +67,9 @@ void kit_devices_init(void)
 
 	if (kit_nr_devices)
 		return;
-	add_all(&hmm_ref_check, NULL);
-	add_all(&hmm_uring_check, NULL);
+#define DRIVER(name) add_all(&hmm_##name##_check, NULL);
+	HMM_DRIVERS
+#undef DRIVER
 	dev = add(&kit_register_once, NULL);
 	dev->usual = true;
 	dev->hidden = true;

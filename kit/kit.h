@@ -326,6 +326,10 @@ struct kit_device {
 extern struct kit_device kit_devices[KIT_MAX_DEVICES];
 extern unsigned int kit_nr_devices;
 
+/* What each driver of this tree says of this machine, as hmm_features(); ends with NULL. */
+typedef int (*kit_features_fn)(struct hmm_feature *, unsigned int, size_t);
+extern const kit_features_fn kit_driver_features[];
+
 void kit_devices_init(void);
 int kit_device_load(const char *file, char *error, size_t size);
 extern const struct hmm_check_device kit_register_once;

@@ -34,11 +34,15 @@ static const struct hmm_driver copying_driver = {
 /* ---- what has to be right everywhere --------------------------------------------------
  */
 
+/* Far below what the kernel places by itself: what is unmapped there stays a hole. */
 static char *page(int prot)
 {
-	char *p = mmap(NULL, PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1,
-		       0);
+	static uintptr_t place = 0x7e9000000000;
+	char *p;
 
+	place += 1u << 30;
+	p = mmap((void *)place, PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS,
+		 -1, 0);
 	CHECK(p != MAP_FAILED);
 	memset(p, 'a', PAGE);
 	CHECK(mprotect(p, PAGE, prot) == 0);

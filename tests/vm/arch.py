@@ -28,7 +28,7 @@ import outcome  # noqa: E402
 import plan  # noqa: E402
 import report  # noqa: E402
 import table_of_kernels  # noqa: E402
-from common import FAILED, HERE, INTERRUPTED, OK, TREE, LabError, say  # noqa: E402
+from common import FAILED, HERE, INTERRUPTED, OK, TREE, LabError, drivers, say  # noqa: E402
 
 # qemu, how it is started, the console. For ppc64le without the mitigations that a processor
 # in software does not have. The first kernel is the one that is taken unasked: arm64 can
@@ -50,7 +50,7 @@ BEGIN, END = "lab: results begin", "lab: results end"
 PACKED = re.compile(f"{BEGIN}\n(.*?){END}", re.S)
 SUITES = ["unit", "uring", "inject"]
 TORTURE = ["torture-checker", "torture", "torture-raw", "deadlock"]
-DEVICES = ["ref", "ref-stage", "uring"]
+DEVICES = drivers() + ["ref-stage"]
 
 
 def parse(args):

@@ -4,12 +4,20 @@
 import contextlib
 import fcntl
 import os
+import re
 import sys
 
 HERE = os.path.dirname(os.path.realpath(__file__))
 TREE = os.path.dirname(os.path.dirname(HERE))
 
 OK, FAILED, USAGE, SKIPPED, INTERRUPTED = 0, 1, 2, 77, 130
+
+
+def drivers():
+    """The drivers of this tree, by the list that everything else goes through."""
+    with open(os.path.join(TREE, "drivers", "meson.build"), encoding="utf-8") as file:
+        return re.findall(r"'(\w+)'", re.search(r"driver_names = \[(.*?)\]", file.read(),
+                                               re.DOTALL).group(1))
 
 
 class LabError(Exception):

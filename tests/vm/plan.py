@@ -10,14 +10,15 @@ import os
 import shlex
 import subprocess
 
-from common import LabError
+from common import LabError, drivers
 
 # A processor in software is so many times slower than the one that meson's limits are for.
 SLOWER = 10
 
+DRIVERS = ",".join(drivers())
 # Of a change that revokes and of one that cuts memory off: with what comes before and after.
-SHORT_CHECK = ["--change", "munmap,punch", "--way", "libc", "--device", "ref,uring"]
-CI_CHECK = ["--change", "munmap", "--way", "libc", "--device", "ref,uring"]
+SHORT_CHECK = ["--change", "munmap,punch", "--way", "libc", "--device", DRIVERS]
+CI_CHECK = ["--change", "munmap", "--way", "libc", "--device", DRIVERS]
 NOBODY_CHECK = CI_CHECK + ["--kind", "anon,file-shared,dax-shared:ext4,dax-shared:xfs"]
 SHORT_TESTS = ["ref", "as-watch", "uring-stale"]
 # The conformance suite is hmm check in settings that are no other in another kernel.
@@ -29,7 +30,7 @@ LONG_CHECK = ["--only", "all", "--race", "500", "--deadlock", "5", "--timeout", 
 DAX_KINDS = [f"dax-{kind}:{place}" for kind in ("private", "shared", "sync", "ro", "shared-ro",
                                                 "sparse", "huge")
              for place in ("ext4", "xfs")] + ["devdax"]
-DAX_CHECK = LONG_CHECK + ["--kind", ",".join(DAX_KINDS), "--device", "ref,uring"]
+DAX_CHECK = LONG_CHECK + ["--kind", ",".join(DAX_KINDS), "--device", DRIVERS]
 HOUR = 3600
 
 
