@@ -95,13 +95,26 @@ static int look_at_mappings(struct attempt *a)
 	return 0;
 }
 
+static int too_long_for(const struct hmm_mirror *mirror, const struct request *r)
+{
+	return core_error(-E2BIG,
+			  "device %s maps at most %llu bytes at a time, whole pages, and "
+			  "[%#llx, %#llx) was asked for: translate parts",
+			  mirror->device->driver->name,
+			  (unsigned long long)longest_mapping(mirror),
+			  (unsigned long long)r->ptr, (unsigned long long)r->end);
+}
+
 static int look(struct attempt *a)
 {
 	struct request *r = a->request;
 	struct hmm *hmm = r->mirror->hmm;
 	bool foreign;
-	int err = hmm->ops->arm(hmm->source, r->start, r->stop);
+	int err;
 
+	if (r->stop - r->start > longest_mapping(r->mirror))
+		return too_long_for(r->mirror, r);
+	err = hmm->ops->arm(hmm->source, r->start, r->stop);
 	if (err == -EFAULT)
 		return no_mapping(r, r->start);
 	if (err && err != -EOPNOTSUPP && err != -EBUSY)

@@ -173,12 +173,11 @@ static int check_request(struct request *r, const void *ptr, size_t len)
 				  len);
 	r->start = page_down(r->ptr, page);
 	r->stop = page_down(r->end + page - 1, page);
-	if (r->stop - r->start > longest_mapping(r->mirror))
+	if ((r->stop - r->start) >> r->mirror->hmm->page_shift > PAGES_MAX)
 		return core_error(-E2BIG,
-				  "device %s maps at most %llu bytes at a time, whole "
-				  "pages, and %zu were asked for: translate parts",
-				  r->mirror->device->driver->name,
-				  (unsigned long long)longest_mapping(r->mirror), len);
+				  "hmm_translate: %zu bytes are more than one translation "
+				  "takes: translate parts",
+				  len);
 	if (r->ptr < r->mirror->start || r->end > r->mirror->end)
 		return core_error(-ERANGE,
 				  "[%#llx, %#llx) is outside the mirrored interval "

@@ -1,0 +1,24 @@
+#!/bin/sh
+# SPDX-License-Identifier: LGPL-2.1-or-later
+# Is every hard rule that a comment or a text cites by its number in docs/architecture.md?
+top=$1
+. "$top/tests/build/common.sh"
+
+have=$(sed -n '/^## The hard rules/,/^## Locks/s/^\([0-9][0-9]*\)\. .*/\1/p' \
+	"$top/docs/architecture.md")
+[ "$(echo "$have" | wc -l)" -ge 10 ] || {
+	echo "docs/architecture.md lists no hard rules"
+	exit 1
+}
+cited=$(cd "$top" && grep -rhoE --exclude-dir=golden \
+	'\<[Rr]ules? [0-9]+((, | and )[0-9]+)*' src kit cli drivers include tests docs |
+	grep -oE '[0-9]+' | sort -nu)
+status=0
+for rule in $cited; do
+	echo "$have" | grep -qx "$rule" || {
+		echo "rule $rule is cited, and docs/architecture.md has none of that number"
+		status=1
+	}
+done
+echo "rules cited: $(echo "$cited" | tr '\n' ' ')"
+exit $status
