@@ -322,6 +322,7 @@ static void ring_run(void *arg, struct operation *ops, unsigned int count)
 static void *hmm_ring_open(const struct stage *stage, struct buffer *buffers,
 			   unsigned int count, char *why)
 {
+	const struct hmm_uring_attr all = {.size = sizeof(all), .flags = HMM_URING_PIN_ALL};
 	const struct hmm_mirror_attr attr = {.size = sizeof(attr), .granule = GRANULE};
 	struct device *device = make_ring(stage, why);
 	int err;
@@ -332,7 +333,7 @@ static void *hmm_ring_open(const struct stage *stage, struct buffer *buffers,
 	err = hmm_open(NULL, &device->hmm);
 	if (err)
 		goto err_ring;
-	err = hmm_uring_open(device->hmm, &device->ring, NULL, &device->uring);
+	err = hmm_uring_open(device->hmm, &device->ring, &all, &device->uring);
 	if (err)
 		goto err_hmm;
 	err = hmm_mirror_create(hmm_uring_device(device->uring), &attr, &device->mirror);

@@ -40,6 +40,9 @@ struct operation {
 
 static int check_open(struct hmm *hmm, struct hmm_device **device, void **context)
 {
+	/* Files of memory are buffered: fixed buffers are what is to be checked. */
+	const struct hmm_uring_attr attr = {.size = sizeof(attr),
+					    .flags = HMM_URING_PIN_ALL};
 	struct context *c = calloc(1, sizeof(*c));
 	int ret;
 
@@ -55,7 +58,7 @@ static int check_open(struct hmm *hmm, struct hmm_device **device, void **contex
 		ret = hmm_device_error(-errno, "no memfd: %s", strerror(errno));
 		goto err_ring;
 	}
-	ret = hmm_uring_open(hmm, &c->ring, NULL, &c->u);
+	ret = hmm_uring_open(hmm, &c->ring, &attr, &c->u);
 	if (ret)
 		goto err_file;
 	pthread_mutex_init(&c->lock, NULL);

@@ -13,6 +13,8 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/random.h>
+#include <time.h>
 #include <unistd.h>
 
 static int uring_map(struct hmm_device *device, struct hmm_mapping *mapping)
@@ -90,7 +92,8 @@ static const struct hmm_driver plain_driver = {
 
 static int check_attr(const struct io_uring *ring, const struct hmm_uring_attr *attr)
 {
-	if ((attr->flags & ~HMM_URING_NO_PIN) || attr->slots > SLOTS_MAX)
+	if ((attr->flags & ~(HMM_URING_NO_PIN | HMM_URING_PIN_ALL)) ||
+	    attr->slots > SLOTS_MAX)
 		return hmm_device_error(-EINVAL,
 					"struct hmm_uring_attr: bad flags or slots: slots "
 					"is at most %u",
@@ -106,19 +109,31 @@ static int check_attr(const struct io_uring *ring, const struct hmm_uring_attr *
 	return 0;
 }
 
+/* So many bytes of the one mapping, at a multiple of @align. */
+static size_t take(size_t *used, size_t bytes, size_t align)
+{
+	size_t at = (*used + align - 1) & -align;
+
+	*used = at + bytes;
+	return at;
+}
+
 /*
  * One mapping for everything: nothing is allocated later, and the child of a fork finds
- * it zeroed, alive with it. Operations are touched as they are first used.
+ * it zeroed, alive with it. Operations, and what is kept of sqes, are touched as they are
+ * first used.
  */
 static struct hmm_uring *alloc_uring(uint32_t slots)
 {
-	size_t ops_at = sizeof(struct hmm_uring) + 2 * slots * sizeof(uint16_t);
-	size_t page = sysconf(_SC_PAGESIZE), size;
+	size_t page = (size_t)sysconf(_SC_PAGESIZE), size = sizeof(struct hmm_uring);
+	size_t free_at = take(&size, 2 * slots * sizeof(uint16_t), sizeof(uint16_t));
+	size_t kept_at = take(&size, SQES_MAX * sizeof(struct uring_kept), page);
+	size_t ops_at = take(&size, OPS_MAX * sizeof(struct uring_op), page);
+	size_t links_at = take(&size, (OPS_MAX + 1) * sizeof(struct uring_link), page);
+	size_t late_at = take(&size, LATE * sizeof(struct uring_late), page);
 	struct hmm_uring *u;
 	char *memory;
 
-	ops_at = (ops_at + page - 1) & -page;
-	size = ops_at + OPS_MAX * sizeof(struct uring_op);
 	memory = mmap(NULL, size, PROT_READ | PROT_WRITE,
 		      MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 	if (memory == MAP_FAILED)
@@ -127,10 +142,24 @@ static struct hmm_uring *alloc_uring(uint32_t slots)
 	madvise(memory, size, MADV_WIPEONFORK);
 	u = (void *)memory;
 	u->mapped = size;
-	u->slots.free = (void *)(u + 1);
+	u->slots.free = (void *)(memory + free_at);
 	u->slots.deferred = u->slots.free + slots;
+	u->kept = (void *)(memory + kept_at);
 	u->ops = (void *)(memory + ops_at);
+	u->links = (void *)(memory + links_at);
+	u->late = (void *)(memory + late_at);
 	return u;
+}
+
+/* What no program can guess, and no pointer is. */
+static void choose_secret(struct hmm_uring *u)
+{
+	struct timespec now;
+
+	if (getrandom(&u->secret, sizeof(u->secret), GRND_NONBLOCK) == sizeof(u->secret))
+		return;
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	u->secret = ((uint64_t)now.tv_nsec << 34 ^ (uintptr_t)u) * 0x9E3779B97F4A7C15ull;
 }
 
 static void look_up_opcodes(struct hmm_uring *u)
@@ -139,26 +168,52 @@ static void look_up_opcodes(struct hmm_uring *u)
 
 	if (!probe)
 		return;
-	u->vectored = io_uring_opcode_supported(probe, OP_READV_FIXED);
 	u->zerocopy = io_uring_opcode_supported(probe, IORING_OP_SEND_ZC);
 	io_uring_free_probe(probe);
 }
 
-/* The table, or none where the kernel cannot have one that changes. */
+static int no_table(int err, uint32_t nr)
+{
+	switch (err) {
+	case -EBUSY:
+		return hmm_device_error(
+			err,
+			"the ring has fixed buffers already: unregister them "
+			"(io_uring_unregister_buffers), or open with HMM_URING_NO_PIN");
+	case -EEXIST:
+		return hmm_device_error(
+			err,
+			"the ring takes a table from its own thread only "
+			"(IORING_SETUP_SINGLE_ISSUER): open it in that thread, or with "
+			"HMM_URING_NO_PIN");
+	case -EMFILE:
+		return hmm_device_error(err,
+					"no descriptor is left for the library's own of "
+					"the ring: raise RLIMIT_NOFILE");
+	case -EBADF:
+		return hmm_device_error(err, "the ring's descriptor is not open");
+	default:
+		return hmm_device_error(err,
+					"the ring takes no table of %u fixed buffers: %s",
+					nr, strerror(-err));
+	}
+}
+
+/*
+ * The table, or none where the kernel cannot have one that changes. A ring that begins
+ * disabled may have restrictions, or get them: nobody can ask for them, and they may allow
+ * the plain operations only.
+ */
 static int init_slots(struct hmm_uring *u, uint32_t nr)
 {
-	int ret = uring_slots_init(&u->slots, u->ring->ring_fd, nr);
+	int ret;
 
+	if (u->ring->flags & (IORING_SETUP_R_DISABLED | SETUP_REGISTERED_FD_ONLY))
+		nr = 0;
+	ret = uring_slots_init(&u->slots, u->ring, nr);
 	if (nr && (ret == -EINVAL || ret == -EOPNOTSUPP))
-		ret = uring_slots_init(&u->slots, u->ring->ring_fd, 0);
-	if (ret == -EBUSY)
-		hmm_device_error(ret, "the ring has fixed buffers already: unregister them "
-				      "(io_uring_unregister_buffers), or open with "
-				      "HMM_URING_NO_PIN");
-	else if (ret)
-		hmm_device_error(ret, "the ring takes no table of %u fixed buffers: %s", nr,
-				 strerror(-ret));
-	return ret;
+		ret = uring_slots_init(&u->slots, u->ring, 0);
+	return ret ? no_table(ret, nr) : 0;
 }
 
 static const struct hmm_driver *choose_driver(const struct hmm_uring *u)
@@ -188,9 +243,12 @@ int hmm_uring_open(struct hmm *hmm, struct io_uring *ring,
 		return hmm_device_error(-ENOMEM, "no memory for the ring's operations");
 	u->ring = ring;
 	u->sqpoll = ring->flags & IORING_SETUP_SQPOLL;
+	u->pin_all = a.flags & HMM_URING_PIN_ALL;
 	u->sqe_shift = ring->flags & IORING_SETUP_SQE128 ? 1 : 0;
 	u->restored = *ring->cq.khead;
 	u->translated = ring->sq.sqe_head;
+	u->put_back = *ring->sq.khead;
+	choose_secret(u);
 	look_up_opcodes(u);
 	ret = init_slots(u, slots);
 	if (ret)

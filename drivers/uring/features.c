@@ -78,14 +78,10 @@ static void add_pin(struct list *list, int table_err)
 static void add_opcodes(struct list *list, struct io_uring *ring)
 {
 	struct io_uring_probe *probe = io_uring_get_probe_ring(ring);
-	bool vectored = probe && io_uring_opcode_supported(probe, OP_READV_FIXED);
 	bool zerocopy = probe && io_uring_opcode_supported(probe, IORING_OP_SEND_ZC);
 
 	if (probe)
 		io_uring_free_probe(probe);
-	add(list, "uring vectored pin", "readv and writev on fixed buffers",
-	    vectored ? NULL : "the kernel has no vectored operations on fixed buffers",
-	    "Linux 6.15 or newer; until then these are plain");
 	add(list, "uring zero-copy send", "send_zc from fixed buffers",
 	    zerocopy ? NULL : "the kernel has no zero-copy send", "Linux 6.0 or newer");
 }
@@ -103,7 +99,7 @@ int hmm_uring_features(struct hmm_feature *features, unsigned int max, size_t si
 	if (err)
 		return list.nr;
 	slots = (struct uring_slots){.free = room, .deferred = room + 1};
-	err = uring_slots_init(&slots, ring.ring_fd, 1);
+	err = uring_slots_init(&slots, &ring, 1);
 	if (!err)
 		uring_slots_fini(&slots);
 	add_pin(&list, err);

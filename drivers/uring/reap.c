@@ -2,11 +2,10 @@
 /*
  * The question this file answers: how does a completion become the application's own?
  *
- * A completion whose user_data is the address of a busy struct uring_op is ours: in the
- * ring's own memory it gets the application's user_data back, once, before anybody sees
- * it; the last one of an operation (no IORING_CQE_F_MORE) gives the translation back.
- * No value of the application's can be mistaken for one: it would have to point into
- * memory that the library mapped for itself.
+ * A completion whose user_data is the name of an operation in flight is ours: in the ring's
+ * own memory it gets the application's user_data back, once, before anybody sees it; the
+ * last one of an operation (no IORING_CQE_F_MORE) gives the translation back. A value of
+ * the application's is mistaken for a name if it equals one by chance, in all of 64 bits.
  *
  * Finished operations go back to the submitting thread as a list, through a mailbox that
  * only the reaper fills and only the submitter empties: no read-modify-write.
@@ -15,23 +14,43 @@
 
 #include <errno.h>
 
+static struct uring_late *late_of(const struct hmm_uring *u, uint64_t id)
+{
+	return &u->late[(id ^ u->secret) % LATE];
+}
+
+static void remember(struct hmm_uring *u, uint64_t id, uint64_t user_data)
+{
+	*late_of(u, id) = (struct uring_late){id, user_data};
+	u->late_used = true;
+}
+
 static void finish_op(struct hmm_uring *u, struct uring_op *op)
 {
+	uint64_t id = uring_op_id(op);
+
+	if (op->zerocopy)
+		remember(u, id, op->user_data);
 	if (!op->error)
 		hmm_translation_put(&op->translation);
 	op->next = u->done;
 	u->done = op;
-	atomic_store_explicit(&op->busy, false, memory_order_release);
+	atomic_store_explicit(&op->id, 0, memory_order_release);
 }
 
 static void restore(struct hmm_uring *u, struct io_uring_cqe *cqe)
 {
 	struct uring_op *op = uring_op_of(u, cqe->user_data);
 
-	if (!op)
+	if (!op) {
+		if (unlikely(u->late_used) &&
+		    late_of(u, cqe->user_data)->id == cqe->user_data)
+			cqe->user_data = late_of(u, cqe->user_data)->user_data;
 		return;
+	}
 	cqe->user_data = op->user_data;
-	if (unlikely(op->error))
+	/* The descriptor's failure stands for ours; a cancellation is one of its own. */
+	if (unlikely(op->error) && cqe->res == -EBADF)
 		cqe->res = op->error;
 	if (likely(!(cqe->flags & IORING_CQE_F_MORE)))
 		finish_op(u, op);
@@ -53,15 +72,6 @@ static void restore_first(struct hmm_uring *u, struct io_uring_cqe **cqes,
 		atomic_store_explicit(&u->returned, u->done, memory_order_release);
 		u->done = NULL;
 	}
-}
-
-unsigned int uring_in_flight(const struct hmm_uring *u)
-{
-	unsigned int n = 0;
-
-	for (uint32_t i = 0; i < u->nr_used; i++)
-		n += atomic_load_explicit(&u->ops[i].busy, memory_order_acquire);
-	return n;
 }
 
 int hmm_uring_peek_cqe(struct hmm_uring *u, struct io_uring_cqe **cqe)

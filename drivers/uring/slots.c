@@ -8,8 +8,11 @@
  * thread only: what another thread releases waits in `deferred` until that thread next
  * submits, reaps or maps.
  *
- * The table is changed through a descriptor of our own: the application may close its
- * ring first, or have registered its descriptor, which is then good in one thread only.
+ * The table is changed through a descriptor of our own (hmm_fd_keep): the application may
+ * close its ring first, or have registered its descriptor, which is then good in one thread
+ * only. If somebody closes ours, it is made anew from the application's, while that is the
+ * ring's; after that nothing is pinned any more, and what is pinned stays so until the ring
+ * goes.
  */
 #include "internal.h"
 
@@ -17,10 +20,42 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
-static int slot_update(const struct uring_slots *slots, uint32_t slot, void *start,
-		       size_t len)
+__thread uint32_t uring_slots_pressure;
+
+/* One more of the application's, if it still is the ring's: a handle. */
+static int keep_fd(struct uring_slots *slots)
+{
+	int fd = fcntl(__atomic_load_n(&slots->ring->ring_fd, __ATOMIC_RELAXED),
+		       F_DUPFD_CLOEXEC, 3);
+	struct stat stat;
+
+	if (fd < 0)
+		return -errno;
+	if (!fstat(fd, &stat) && stat.st_dev == slots->dev && stat.st_ino == slots->ino)
+		return hmm_fd_keep(fd);
+	close(fd);
+	return -EBADF;
+}
+
+/* The ring, for one use. */
+static int ring_fd(struct uring_slots *slots)
+{
+	int old = atomic_load(&slots->fd), fd = hmm_fd(old), new;
+
+	if (likely(fd >= 0))
+		return fd;
+	new = keep_fd(slots);
+	if (new < 0)
+		return -EBADF;
+	/* Somebody else was faster: theirs is as good. */
+	hmm_fd_drop(atomic_compare_exchange_strong(&slots->fd, &old, new) ? old : new);
+	return hmm_fd(atomic_load(&slots->fd));
+}
+
+static int slot_update(struct uring_slots *slots, uint32_t slot, void *start, size_t len)
 {
 	struct iovec iov = {.iov_base = start, .iov_len = len};
 	uint64_t tag = 0;
@@ -30,10 +65,11 @@ static int slot_update(const struct uring_slots *slots, uint32_t slot, void *sta
 		.tags = (uintptr_t)&tag,
 		.nr = 1,
 	};
-	int ret;
+	int ret = ring_fd(slots);
 
-	ret = io_uring_register(slots->fd, IORING_REGISTER_BUFFERS_UPDATE, &update,
-				sizeof(update));
+	if (ret >= 0)
+		ret = io_uring_register(ret, IORING_REGISTER_BUFFERS_UPDATE, &update,
+					sizeof(update));
 	return ret < 0 ? ret : 0;
 }
 
@@ -89,13 +125,17 @@ int uring_slots_map(struct uring_slots *slots, void *start, size_t len, uint32_t
 	uint32_t new;
 	int ret = take_slot(slots, &new);
 
-	if (ret)
-		return ret;
-	ret = slot_update(slots, new, start, len);
-	if (ret) {
-		give_slot(slots, new);
-		return ret == -ENOMEM ? -ENOMEM : -EOPNOTSUPP;
+	if (!ret) {
+		ret = slot_update(slots, new, start, len);
+		if (ret)
+			give_slot(slots, new);
 	}
+	uring_slots_pressure += ret == -ENOMEM || ret == -ENOSPC;
+	if (ret == -EBADF)
+		hmm_device_error(ret, "the library's descriptor of the ring was closed, "
+				      "and the ring's own, too: nothing can be pinned");
+	if (ret)
+		return ret == -ENOMEM || ret == -ENOSPC ? ret : -EOPNOTSUPP;
 	*slot = new;
 	return 0;
 }
@@ -104,6 +144,8 @@ void uring_slots_release(struct uring_slots *slots, uint32_t slot)
 {
 	int ret = slot_update(slots, slot, NULL, 0);
 	uint32_t n;
+
+	uring_slots_pressure++;
 
 	pthread_mutex_lock(&slots->lock);
 	n = atomic_load(&slots->waiting);
@@ -191,18 +233,27 @@ bool uring_slots_late(void)
 	return late;
 }
 
-/* The arrays are the caller's. nr 0: no table, only the descriptor. */
-int uring_slots_init(struct uring_slots *slots, int ring_fd, uint32_t nr)
+/* The arrays are the caller's. nr 0: no table. */
+int uring_slots_init(struct uring_slots *slots, struct io_uring *ring, uint32_t nr)
 {
+	struct stat stat;
 	int ret = 0;
 
-	slots->fd = fcntl(ring_fd, F_DUPFD_CLOEXEC, 3);
-	if (slots->fd < 0)
-		return -errno;
-	if (nr)
-		ret = register_table(slots->fd, nr);
+	slots->ring = ring;
+	atomic_store(&slots->fd, -1);
+	if (nr) {
+		if (fstat(ring->ring_fd, &stat))
+			return -errno;
+		slots->dev = stat.st_dev;
+		slots->ino = stat.st_ino;
+		ret = keep_fd(slots);
+		if (ret < 0)
+			return ret;
+		atomic_store(&slots->fd, ret);
+		ret = register_table(ring_fd(slots), nr);
+	}
 	if (ret) {
-		close(slots->fd);
+		hmm_fd_drop(atomic_load(&slots->fd));
 		return ret;
 	}
 	pthread_mutex_init(&slots->lock, NULL);
@@ -214,9 +265,14 @@ int uring_slots_init(struct uring_slots *slots, int ring_fd, uint32_t nr)
 
 void uring_slots_fini(struct uring_slots *slots)
 {
-	uring_slots_clear_deferred(slots);
-	if (slots->nr)
-		io_uring_register(slots->fd, IORING_UNREGISTER_BUFFERS, NULL, 0);
-	close(slots->fd);
+	int fd;
+
+	if (slots->nr) {
+		uring_slots_clear_deferred(slots);
+		fd = ring_fd(slots);
+		if (fd >= 0)
+			io_uring_register(fd, IORING_UNREGISTER_BUFFERS, NULL, 0);
+		hmm_fd_drop(atomic_load(&slots->fd));
+	}
 	pthread_mutex_destroy(&slots->lock);
 }

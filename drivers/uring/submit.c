@@ -3,263 +3,122 @@
  * The question this file answers: which of the operations that the kernel is about to
  * get go to a fixed buffer, and to which?
  *
- * A prep call leaves the plain operation in the sqe, with HMM_URING_ASKED in buf_index,
- * which plain operations do not use. Submit looks at the sqes not yet given to the kernel,
- * [sqe_head, sqe_tail) in liburing's terms, and rewrites those that it can; their
- * user_data is then the address of a struct uring_op. Whatever else the application wrote
- * into an sqe after the prep call, or prepared in its place, is looked at as it is:
- * nothing was copied out before.
+ * A prep call leaves the plain operation in the sqe and marks it. Submit looks at the sqes
+ * not yet given to the kernel, [sqe_head, sqe_tail) in liburing's terms, and rewrites those
+ * that it can; their user_data is then the name of a struct uring_op. Whatever else the
+ * application wrote into an sqe after the prep call, or prepared in its place, is looked at
+ * as it is: nothing was copied out before. When the kernel has taken them, they are put
+ * back as they were.
  *
  * Sqes given and not taken (a short submit) lie in [khead, sqe_head). Their translations
- * are compared again, and redone if the memory changed. With SQPOLL the kernel takes them
- * at any time, so they count as submitted and are left alone. `translated` is where the
- * last submit stopped.
+ * are compared again, and redone if the memory changed; what a cancel names is looked up
+ * again. With SQPOLL the kernel takes them at any time, so they count as submitted and are
+ * left alone. `translated` is where the last submit stopped.
+ *
+ * Behind an operation that tells of its success to nobody (IOSQE_CQE_SKIP_SUCCESS), what is
+ * linked to it may end without a completion, too: it stays plain.
  */
 #include "internal.h"
 
 #include <errno.h>
 
-struct span {
-	uint64_t start;
-	size_t len;
-	unsigned int access;
-};
-
-static struct io_uring_sqe *sqe_at(const struct hmm_uring *u, unsigned int index)
-{
-	struct io_uring_sq *sq = &u->ring->sq;
-
-	return &sq->sqes[(size_t)(index & sq->ring_mask) << u->sqe_shift];
-}
-
-/* ---- operations: from the reaper's list, or never used ----------------------- */
-
-static struct uring_op *more_ops(struct hmm_uring *u)
-{
-	struct uring_op *op = atomic_load_explicit(&u->returned, memory_order_acquire);
-
-	if (op)
-		atomic_store_explicit(&u->returned, NULL, memory_order_release);
-	else if (u->nr_used < OPS_MAX)
-		op = &u->ops[u->nr_used++]; /* its next is NULL: never written */
-	return op;
-}
-
-static struct uring_op *get_op(struct hmm_uring *u)
-{
-	struct uring_op *op = u->free;
-
-	if (!op)
-		op = more_ops(u);
-	if (op)
-		u->free = op->next;
-	return op;
-}
-
-static void put_op(struct hmm_uring *u, struct uring_op *op)
-{
-	atomic_store_explicit(&op->busy, false, memory_order_relaxed);
-	op->next = u->free;
-	u->free = op;
-}
-
-/* ---- what an sqe reaches ------------------------------------------------------- */
-
-/*
- * All pieces as one span, if they lie close together: at least half of it is theirs.
- * Else false: one translation would not hold them.
- */
-static bool span_of_pieces(const struct iovec *iov, unsigned int nr, struct span *span)
-{
-	uint64_t start = UINT64_MAX, end = 0, sum = 0;
-
-	for (unsigned int i = 0; i < nr; i++) {
-		uint64_t from = (uintptr_t)iov[i].iov_base, len = iov[i].iov_len;
-
-		if (!len || len > BUFFER_MAX)
-			return false; /* the kernel refuses an empty piece of a fixed buffer
-				       */
-		start = from < start ? from : start;
-		end = from + len > end ? from + len : end;
-		sum += len;
-	}
-	span->start = start;
-	span->len = end - start;
-	return end > start && span->len / 2 <= sum;
-}
-
-static __attribute__((noinline)) bool
-span_of_others(const struct hmm_uring *u, const struct io_uring_sqe *sqe, struct span *span)
-{
-	const struct iovec *iov = (const void *)(uintptr_t)sqe->addr;
-
-	switch (sqe->opcode) {
-	case IORING_OP_READV:
-		span->access = HMM_WRITE;
-		return u->vectored && span_of_pieces(iov, sqe->len, span);
-	case IORING_OP_WRITEV:
-		span->access = HMM_READ;
-		return u->vectored && span_of_pieces(iov, sqe->len, span);
-	case IORING_OP_SEND_ZC:
-		*span = (struct span){sqe->addr, sqe->len, HMM_READ};
-		return u->zerocopy;
-	default:
-		return false;
-	}
-}
-
-/* False: the operation stays plain. */
-static inline bool span_of(const struct hmm_uring *u, const struct io_uring_sqe *sqe,
-			   struct span *span)
-{
-	bool read = sqe->opcode == IORING_OP_READ;
-
-	if (unlikely(!read && sqe->opcode != IORING_OP_WRITE))
-		return span_of_others(u, sqe, span);
-	span->start = sqe->addr;
-	span->len = sqe->len;
-	span->access = read ? HMM_WRITE : HMM_READ;
-	return true;
-}
-
-/* ---- rewriting ------------------------------------------------------------------- */
-
-static void keep_sqe(struct uring_op *op, struct io_uring_sqe *sqe)
-{
-	op->user_data = sqe->user_data;
-	op->opcode = sqe->opcode;
-	op->flags = sqe->flags;
-	op->ioprio = sqe->ioprio;
-	op->fd = sqe->fd;
-	op->error = 0;
-	atomic_store_explicit(&op->busy, true, memory_order_relaxed);
-	sqe->user_data = (uintptr_t)op;
-}
-
-_Static_assert(IORING_OP_WRITE - IORING_OP_READ ==
-		       IORING_OP_WRITE_FIXED - IORING_OP_READ_FIXED,
-	       "READ and WRITE become their fixed forms by the same distance");
-
-static void make_fixed(struct io_uring_sqe *sqe, uint32_t slot)
-{
-	sqe->buf_index = slot;
-	switch (sqe->opcode) {
-	case IORING_OP_READ:
-	case IORING_OP_WRITE:
-		sqe->opcode -= IORING_OP_READ - IORING_OP_READ_FIXED;
-		break;
-	case IORING_OP_READV:
-		sqe->opcode = OP_READV_FIXED;
-		break;
-	case IORING_OP_WRITEV:
-		sqe->opcode = OP_WRITEV_FIXED;
-		break;
-	case IORING_OP_SEND_ZC:
-		sqe->ioprio |= IORING_RECVSEND_FIXED_BUF;
-		break;
-	}
-}
-
-/*
- * The kernel fails it for its descriptor, before it touches memory, and what is linked
- * to it is cancelled as it must be; the reaper puts the error that was meant.
- */
-static void make_failing(struct io_uring_sqe *sqe)
-{
-	sqe->fd = -1;
-	sqe->flags &= ~IOSQE_FIXED_FILE;
-}
-
-static void undo(struct hmm_uring *u, struct io_uring_sqe *sqe, struct uring_op *op)
-{
-	sqe->user_data = op->user_data;
-	sqe->opcode = op->opcode;
-	sqe->flags = op->flags;
-	sqe->ioprio = op->ioprio;
-	sqe->fd = op->fd;
-	sqe->buf_index = 0;
-	if (!op->error)
-		hmm_translation_put(&op->translation);
-	put_op(u, op);
-}
-
 /*
  * Errors that the kernel will find by itself are its to report; so is a limit, as plain
- * operations need nothing of ours. What the library refuses has to be told by us.
+ * operations need nothing of ours. What the mirror's modes exclude has to be told by us.
  */
 static bool is_refusal(int err)
 {
-	return err == -EBUSY || err == -EOPNOTSUPP;
+	return err == -EOPNOTSUPP;
 }
 
-static __attribute__((noinline)) int
-not_fixed(struct hmm_uring *u, struct io_uring_sqe *sqe, struct uring_op *op, int err)
+static void rewrite(struct hmm_uring *u, struct io_uring_sqe *sqe, struct uring_kept *kept,
+		    struct uring_op *op)
 {
-	if (is_refusal(err)) {
-		keep_sqe(op, sqe);
-		op->error = err;
-		make_failing(sqe);
-		return err;
-	}
-	if (!err)
-		hmm_translation_put(&op->translation);
-	put_op(u, op);
-	return 0;
+	uring_op_name(u, op, sqe->user_data);
+	uring_sqe_keep(kept, sqe);
+	kept->state = KEPT_OP;
+	kept->id = uring_op_id(op);
+	sqe->user_data = kept->id;
+	u->rewritten++;
 }
 
 /* 1: on a fixed buffer; 0: it stays plain; else how it was refused. */
-static int translate_sqe(struct hmm_uring *u, struct hmm_mirror *mirror,
-			 struct io_uring_sqe *sqe)
+static __attribute__((noinline)) int
+translate_span(struct hmm_uring *u, struct hmm_mirror *mirror, struct io_uring_sqe *sqe,
+	       struct uring_kept *kept, const struct uring_span *span)
 {
-	struct uring_op *op;
-	struct span span;
+	struct uring_op *op = uring_op_get(u);
 	int ret;
 
-	if (!span_of(u, sqe, &span))
-		return 0;
-	op = get_op(u);
 	if (!op)
 		return 0;
-	ret = hmm_translate(mirror, (void *)(uintptr_t)span.start, span.len, span.access,
-			    &op->translation);
-	if (unlikely(ret || op->translation.mode != HMM_MODE_PIN))
-		return not_fixed(u, sqe, op, ret);
-	keep_sqe(op, sqe);
-	make_fixed(sqe, op->translation.key);
-	return 1;
-}
-
-/* The cancelled operation is named by our user_data, if it is one of ours. */
-static __attribute__((noinline)) void translate_cancel(struct hmm_uring *u,
-						       struct io_uring_sqe *sqe)
-{
-	for (uint32_t i = 0; i < u->nr_used; i++) {
-		struct uring_op *op = &u->ops[i];
-
-		if (atomic_load_explicit(&op->busy, memory_order_relaxed) &&
-		    op->user_data == sqe->addr) {
-			sqe->addr = (uintptr_t)op;
-			return;
-		}
+	op->error = 0;
+	op->zerocopy = sqe->opcode == IORING_OP_SEND_ZC;
+	ret = uring_admit(u, mirror, sqe, span, &op->translation);
+	if (likely(!ret && op->translation.mode == HMM_MODE_PIN)) {
+		rewrite(u, sqe, kept, op);
+		uring_sqe_fix(sqe, span, op->translation.key);
+		return 1;
 	}
+	if (is_refusal(ret)) {
+		rewrite(u, sqe, kept, op);
+		uring_sqe_fail(sqe);
+		op->error = (int16_t)ret;
+		return ret;
+	}
+	if (!ret)
+		hmm_translation_put(&op->translation);
+	uring_op_put(u, op);
+	return 0;
 }
 
-static void translate_new(struct hmm_uring *u, struct hmm_mirror *mirror,
-			  struct io_uring_sqe *sqe)
+static int translate(struct hmm_uring *u, struct hmm_mirror *mirror,
+		     struct io_uring_sqe *sqe, struct uring_kept *kept)
+{
+	struct uring_span span;
+
+	if (!mirror || !uring_sqe_span(u, sqe, &span))
+		return 0;
+	return translate_span(u, mirror, sqe, kept, &span);
+}
+
+/* Names an operation by its user_data, whatever else it asks for. */
+#define CANCEL_FD       (1u << 1)
+#define CANCEL_ANY      (1u << 2)
+#define CANCEL_USERDATA (1u << 4) /* Linux 6.6 */
+#define CANCEL_OP       (1u << 5) /* Linux 6.6 */
+
+static bool is_by_data(const struct io_uring_sqe *sqe)
+{
+	return sqe->cancel_flags & CANCEL_USERDATA ||
+	       !(sqe->cancel_flags & (CANCEL_FD | CANCEL_ANY | CANCEL_OP));
+}
+
+/* The cancelled operation is named by our name for it, if it is one of ours. */
+static __attribute__((noinline)) void
+translate_cancel(struct hmm_uring *u, struct io_uring_sqe *sqe, struct uring_kept *kept)
+{
+	struct uring_op *op = is_by_data(sqe) ? uring_op_find(u, sqe->addr) : NULL;
+
+	if (!op)
+		return;
+	uring_sqe_keep(kept, sqe);
+	kept->state = KEPT_CANCEL;
+	sqe->addr = uring_op_id(op);
+	u->rewritten++;
+}
+
+static void translate_asked(struct hmm_uring *u, struct hmm_mirror *mirror,
+			    struct io_uring_sqe *sqe, struct uring_kept *kept)
 {
 	int ret = 0;
 
-	/* Left from the sqe's last use: it would be taken for that operation's. */
-	if (sqe->user_data - (uintptr_t)u->ops < OPS_MAX * sizeof(*u->ops))
-		sqe->user_data = 0;
-	if (sqe->buf_index != HMM_URING_ASKED || sqe->flags & IOSQE_BUFFER_SELECT)
-		return;
-	sqe->buf_index = 0;
+	kept->state = KEPT_NOTHING;
 	if (unlikely(sqe->opcode == IORING_OP_ASYNC_CANCEL))
-		translate_cancel(u, sqe);
-	else if (mirror && !(sqe->flags & IOSQE_CQE_SKIP_SUCCESS))
-		ret = translate_sqe(u, mirror, sqe);
-	if (likely(ret > 0))
+		translate_cancel(u, sqe, kept);
+	else
+		ret = translate(u, mirror, sqe, kept);
+	if (ret > 0)
 		u->fixed++;
 	else if (!ret)
 		u->plain++;
@@ -267,16 +126,62 @@ static void translate_new(struct hmm_uring *u, struct hmm_mirror *mirror,
 		u->refused++;
 }
 
-static __attribute__((noinline)) void
-translate_again(struct hmm_uring *u, struct hmm_mirror *mirror, struct io_uring_sqe *sqe)
+/* What links say of the sqe after this one. */
+static inline void follow_links(struct hmm_uring *u, unsigned int flags)
 {
-	struct uring_op *op = uring_op_of(u, sqe->user_data);
+	u->linked = flags & (IOSQE_IO_LINK | IOSQE_IO_HARDLINK);
+	u->behind_skip = u->linked && (u->behind_skip || flags & IOSQE_CQE_SKIP_SUCCESS);
+}
 
-	if (!op || (!op->error && hmm_translation_valid(&op->translation)))
+static void translate_new(struct hmm_uring *u, struct hmm_mirror *mirror,
+			  unsigned int index)
+{
+	struct io_uring_sqe *sqe = uring_sqe_at(u, index);
+	struct uring_kept *kept = uring_kept_at(u, index);
+	unsigned int flags = sqe->flags;
+
+	if (kept->state == KEPT_ASKED)
+		translate_asked(u, mirror, sqe, kept);
+	else if (u->sqpoll) {
+		uring_sqe_leftover(u, index);
+		kept->state = KEPT_NOTHING;
+	}
+	follow_links(u, flags);
+}
+
+/* In the application's hands again, as it was prepared. */
+static void undo(struct hmm_uring *u, unsigned int index)
+{
+	struct io_uring_sqe *sqe = uring_sqe_at(u, index);
+	struct uring_kept *kept = uring_kept_at(u, index);
+	struct uring_op *op = kept->state == KEPT_OP ? uring_op_of(u, kept->id) : NULL;
+
+	if (op && !op->error)
+		hmm_translation_put(&op->translation);
+	if (op)
+		uring_op_put(u, op);
+	uring_sqe_put_back(sqe, kept);
+	kept->state = KEPT_NOTHING;
+	u->rewritten--;
+}
+
+static __attribute__((noinline)) void
+translate_again(struct hmm_uring *u, struct hmm_mirror *mirror, unsigned int index)
+{
+	struct io_uring_sqe *sqe = uring_sqe_at(u, index);
+	struct uring_kept *kept = uring_kept_at(u, index);
+	unsigned int state = kept->state;
+	struct uring_op *op = uring_op_of(u, kept->id);
+
+	if (state == KEPT_CANCEL) {
+		undo(u, index);
+		translate_cancel(u, sqe, kept);
+	}
+	if (state != KEPT_OP || !op ||
+	    (!op->error && hmm_translation_valid(&op->translation)))
 		return;
-	undo(u, sqe, op);
-	if (mirror)
-		translate_sqe(u, mirror, sqe);
+	undo(u, index);
+	translate(u, mirror, sqe, kept);
 	u->retranslated++;
 }
 
@@ -294,46 +199,81 @@ static unsigned int first_new(const struct hmm_uring *u)
 	return (int)(u->translated - head) > 0 ? u->translated : head;
 }
 
+static void look_again(struct hmm_uring *u, struct hmm_mirror *mirror, unsigned int seen)
+{
+	bool linked = u->linked, behind_skip = u->behind_skip;
+
+	/* They were found to be right where they are. */
+	u->linked = u->behind_skip = false;
+	for (unsigned int index = first_ours(u); index != seen; index++)
+		translate_again(u, mirror, index);
+	u->linked = linked;
+	u->behind_skip = behind_skip;
+}
+
 static void translate_all(struct hmm_uring *u)
 {
-	struct hmm_mirror *mirror = hmm_device_mirror(u->device);
-	unsigned int index = first_ours(u), seen = first_new(u),
-		     tail = u->ring->sq.sqe_tail;
+	struct hmm_mirror *mirror = u->slots.nr ? hmm_device_mirror(u->device) : NULL;
+	unsigned int seen = first_new(u), tail = u->ring->sq.sqe_tail;
 
-	for (; index != seen; index++)
-		translate_again(u, mirror, sqe_at(u, index));
-	for (; index != tail; index++)
-		translate_new(u, mirror, sqe_at(u, index));
+	u->submits++;
+	if (u->rewritten)
+		look_again(u, mirror, seen);
+	for (unsigned int index = seen; index != tail; index++)
+		translate_new(u, mirror, index);
 	u->translated = tail;
+}
+
+/* What the kernel has taken is the application's to find as it left it. */
+static void put_back(struct hmm_uring *u)
+{
+	unsigned int head = *u->ring->sq.khead;
+
+	if (u->sqpoll)
+		u->rewritten = 0;
+	for (; u->rewritten && u->put_back != head; u->put_back++) {
+		struct uring_kept *kept = uring_kept_at(u, u->put_back);
+
+		if (kept->state <= KEPT_ASKED)
+			continue;
+		uring_sqe_put_back(uring_sqe_at(u, u->put_back), kept);
+		kept->state = KEPT_NOTHING;
+		u->rewritten--;
+	}
+	u->put_back = head;
 }
 
 void uring_submit_undo(struct hmm_uring *u)
 {
-	unsigned int index, seen = first_new(u);
+	unsigned int seen = first_new(u);
 
-	for (index = first_ours(u); index != seen; index++) {
-		struct io_uring_sqe *sqe = sqe_at(u, index);
-		struct uring_op *op = uring_op_of(u, sqe->user_data);
-
-		if (op)
-			undo(u, sqe, op);
-	}
+	for (unsigned int index = first_ours(u); index != seen; index++)
+		if (uring_kept_at(u, index)->state > KEPT_ASKED)
+			undo(u, index);
 }
 
 int hmm_uring_submit(struct hmm_uring *u)
 {
+	int ret;
+
 	if (!uring_alive(u))
 		return -ECHILD;
 	uring_catch_up(u);
 	translate_all(u);
-	return io_uring_submit(u->ring);
+	ret = io_uring_submit(u->ring);
+	put_back(u);
+	return ret;
 }
 
 int hmm_uring_submit_and_wait(struct hmm_uring *u, unsigned int wait_nr)
 {
+	int ret;
+
 	if (!uring_alive(u))
 		return -ECHILD;
 	uring_catch_up(u);
 	translate_all(u);
-	return io_uring_submit_and_wait(u->ring, wait_nr);
+	ret = io_uring_submit_and_wait(u->ring, wait_nr);
+	put_back(u);
+	return ret;
 }

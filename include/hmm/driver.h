@@ -173,6 +173,39 @@ HMM_API int hmm_device_access(struct hmm_device *device, const void *ptr, size_t
 HMM_API void *hmm_device_priv(const struct hmm_device *device);
 
 /**
+ * hmm_translate_present - a translation that is there already, and no other
+ *
+ * As hmm_translate(), for a driver whose device can do without: nothing is made, waited for
+ * or asked of the kernel, and hmm_error() stays. -ENOENT there is none, or it cannot be
+ * told without waiting.
+ */
+HMM_API int hmm_translate_present(struct hmm_mirror *mirror, const void *ptr, size_t len,
+				  unsigned int access, struct hmm_translation *out);
+
+/**
+ * hmm_fd_keep - hand the library a descriptor that the driver needs for long
+ * @fd: closed, or moved up out of the way, whatever comes of it
+ *
+ * A process may close any number at any time and give it to a file of its own. What is kept
+ * here is left alone by libc's calls that close, is found to be gone after others, and is
+ * closed in the child of a fork.
+ *
+ * Returns a handle, for hmm_fd(); -EMFILE; -EBADF. Any thread.
+ */
+HMM_API int hmm_fd_keep(int fd);
+
+/**
+ * hmm_fd - the number of a descriptor that is kept, for one use
+ *
+ * -EBADF it was closed, or the number is another file's: no use may be made of it. Any
+ * thread, but not from revoke.
+ */
+HMM_API int hmm_fd(int handle);
+
+/** hmm_fd_drop - close a descriptor that is kept; a negative handle is allowed. */
+HMM_API void hmm_fd_drop(int handle);
+
+/**
  * hmm_struct_take - read a caller's structure, which may be older or newer than ours
  * @to: ours, @size bytes of it
  * @from: the caller's; its first member is a size_t with its size

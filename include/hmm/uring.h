@@ -16,32 +16,51 @@
  *	hmm_uring_cqe_seen(u, cqe);
  *
  * What a prep call leaves in the sqe is liburing's plain operation. hmm_uring_submit()
- * looks at what is prepared and, where the memory can be pinned (HMM_MODE_PIN), turns it
- * into the operation on a fixed buffer, registered on demand and let go when the memory
- * changes. Everywhere else (HMM_MODE_DIRECT: file mappings, DAX, read-only memory, no
- * mirror) the plain operation is left, which the kernel carries out on the process's own
- * mapping: it is right for any memory, only slower. Prepare, change the memory, submit:
- * the operation sees the memory after the change.
+ * looks at what is prepared and, where a fixed buffer gains something and the memory can be
+ * pinned (HMM_MODE_PIN), gives the kernel the operation on a fixed buffer, registered on
+ * demand and let go when the memory changes. Everywhere else the plain operation is left,
+ * which the kernel carries out on the process's own mapping: it is right for any memory,
+ * file and flag. Prepare, change the memory, submit: the operation sees the memory after
+ * the change. Afterwards the sqe is as the application left it.
  *
- * What stays plain though the memory could be pinned: operations with
- * IOSQE_BUFFER_SELECT (the kernel chooses the memory) or IOSQE_CQE_SKIP_SUCCESS (nothing
- * would tell when the buffer may go); vectored ones whose pieces do not lie close together
- * in one mapping; send and recv (the kernel has no fixed form of them).
+ * On fixed buffers: reads and writes of files opened with O_DIRECT (of one piece, if
+ * vectored) at multiples of 512 bytes of memory, file and length, and send_zc. Plain:
+ *   - what the kernel copies (the page cache, pipes, sockets): a fixed buffer gains
+ *nothing;
+ *   - registered files (IOSQE_FIXED_FILE), and operations that start later than the submit
+ *     (behind a link, IOSQE_ASYNC, IOSQE_IO_DRAIN): what the file is cannot be known;
+ *   - with IOSQE_BUFFER_SELECT the kernel chooses the memory; with IOSQE_CQE_SKIP_SUCCESS,
+ *     and linked behind an operation that has it, nothing would tell when the buffer may
+ *     go;
+ *   - more than 256 KiB that would become resident and may not be moved: reads beyond the
+ *     end of the file, writes of memory that was never touched;
+ *   - rings that began with IORING_SETUP_R_DISABLED: they may be restricted to plain ones;
+ *   - where pins find no room: each part of the address space is tried again now and then.
+ * HMM_URING_PIN_ALL widens the first two.
  *
  * Rules
  *   - Operations prepared here are submitted and reaped here: hmm_uring_submit..., and
  *     hmm_uring_peek_cqe or hmm_uring_wait_cqe... for every completion of the ring.
  *     Anything else of the ring (other prep calls, registered files, provided buffers,
  *     links, timeouts, eventfd) is liburing's as always.
- *   - Set user_data after each prep call, as ever: what an sqe's last use left in it is
- *     not the application's any more.
  *   - As with liburing, one thread at a time prepares and submits, and one thread at a
  *     time reaps; these may be two threads. Everything here may sleep.
  *   - Between submit and completion the memory is as it was at submit: when it is unmapped
  *     or discarded meanwhile, a fixed operation still reaches the old pages, as documented
  *     in docs/contract.md (Y3).
  *   - The ring's fixed-buffer table is the library's while it is open.
- *   - In the child of a fork every call returns -ECHILD or does nothing.
+ *   - In the child of a fork every call returns -ECHILD or does nothing. The child closes
+ *     the ring's descriptor, or executes another program: while it has it, what the parent
+ *     has pinned stays so, even after the parent's end.
+ *
+ * What differs from liburing: an operation on a fixed buffer is known to the kernel by
+ * another user_data while it is in flight, so
+ *   - it is cancelled by hmm_uring_prep_cancel(), by descriptor, or with
+ *     IORING_ASYNC_CANCEL_ANY, and not by liburing's call with its user_data, nor by
+ *     io_uring_register_sync_cancel();
+ *   - of several operations with the same user_data, hmm_uring_prep_cancel() with
+ *     IORING_ASYNC_CANCEL_ALL cancels one that is on a fixed buffer, if there is one, and
+ *     else all.
  */
 #ifndef HMM_URING_H
 #define HMM_URING_H
@@ -56,6 +75,13 @@ extern "C" {
 struct hmm_uring; /* one io_uring whose memory goes through a mirror */
 
 #define HMM_URING_NO_PIN 1u /* plain operations only; the buffer table stays untouched */
+/*
+ * Fixed buffers also where they gain nothing (to measure, and to test), and for operations
+ * that start later than the submit and those on registered files: for these the application
+ * promises that the files are regular files, block devices, pipes or sockets, and that a
+ * descriptor names the same file until the operation has started.
+ */
+#define HMM_URING_PIN_ALL 2u
 
 struct hmm_uring_attr {
 	size_t size;    /* sizeof(struct hmm_uring_attr) */
@@ -71,17 +97,20 @@ struct hmm_uring_attr {
  * It comes with a mirror of the default attributes; for others call
  * hmm_mirror_create(hmm_uring_device(u), ...). Without one, after hmm_mirror_destroy(),
  * operations are plain. A granule of 64 KiB to 2 MiB in struct hmm_mirror_attr makes fewer
- * and larger fixed buffers than the default of one page; a vectored operation is fixed
- * only when all of it lies in one.
+ * and larger fixed buffers than the default of one page.
  *
  * Where the kernel is too old for buffers on demand (before 5.13) everything is plain, and
  * hmm_uring_features() says so. With IORING_SETUP_SINGLE_ISSUER only the ring's own thread
  * may change the table: what a change of memory leaves pinned goes when that thread next
  * submits or reaps.
  *
- * -EINVAL bad attributes; -EBUSY the ring has fixed buffers already; -EOPNOTSUPP a ring
- * with sqes or cqes of mixed size; -EBADF its descriptor was closed
- * (io_uring_close_ring_fd); -EMFILE; -ENOMEM; -ECHILD.
+ * The library keeps a descriptor of the ring. Where somebody closes it, and the ring's own
+ * as well, nothing is pinned any more, and what is pinned stays so until the ring goes.
+ *
+ * -EINVAL bad attributes; -EBUSY the ring has fixed buffers already; -EEXIST another
+ * thread's ring (IORING_SETUP_SINGLE_ISSUER); -EOPNOTSUPP a ring with sqes or cqes of mixed
+ * size; -EBADF its descriptor was closed (io_uring_close_ring_fd); -EMFILE; -ENOMEM;
+ * -ECHILD.
  */
 HMM_API int hmm_uring_open(struct hmm *hmm, struct io_uring *ring,
 			   const struct hmm_uring_attr *attr, struct hmm_uring **out);
@@ -102,16 +131,19 @@ HMM_API struct hmm_device *hmm_uring_device(struct hmm_uring *u);
 
 /* ---- preparing: liburing's io_uring_prep_..., argument for argument ------------- */
 
-/* In sqe->buf_index from prep to submit; no slot, and ignored in plain operations. */
-#define HMM_URING_ASKED 0xffffu
+/**
+ * hmm_uring_mark - what is prepared in this sqe may go to a fixed buffer
+ *
+ * The prep calls below do this. Never fails.
+ */
+HMM_API void hmm_uring_mark(struct hmm_uring *u, const struct io_uring_sqe *sqe);
 
 /** hmm_uring_prep_read - as io_uring_prep_read() */
 static inline void hmm_uring_prep_read(struct hmm_uring *u, struct io_uring_sqe *sqe,
 				       int fd, void *buf, unsigned int len, uint64_t offset)
 {
-	(void)u;
 	io_uring_prep_read(sqe, fd, buf, len, offset);
-	sqe->buf_index = HMM_URING_ASKED;
+	hmm_uring_mark(u, sqe);
 }
 
 /** hmm_uring_prep_write - as io_uring_prep_write() */
@@ -119,23 +151,21 @@ static inline void hmm_uring_prep_write(struct hmm_uring *u, struct io_uring_sqe
 					int fd, const void *buf, unsigned int len,
 					uint64_t offset)
 {
-	(void)u;
 	io_uring_prep_write(sqe, fd, buf, len, offset);
-	sqe->buf_index = HMM_URING_ASKED;
+	hmm_uring_mark(u, sqe);
 }
 
 /**
  * hmm_uring_prep_readv - as io_uring_prep_readv2()
  *
- * The array is read at submit too. Fixed from kernel 6.15 on.
+ * An array of one piece is read at submit, too.
  */
 static inline void hmm_uring_prep_readv(struct hmm_uring *u, struct io_uring_sqe *sqe,
 					int fd, const struct iovec *iov, unsigned int nr,
 					uint64_t offset, int flags)
 {
-	(void)u;
 	io_uring_prep_readv2(sqe, fd, iov, nr, offset, flags);
-	sqe->buf_index = HMM_URING_ASKED;
+	hmm_uring_mark(u, sqe);
 }
 
 /** hmm_uring_prep_writev - as io_uring_prep_writev2(); see hmm_uring_prep_readv */
@@ -143,9 +173,8 @@ static inline void hmm_uring_prep_writev(struct hmm_uring *u, struct io_uring_sq
 					 int fd, const struct iovec *iov, unsigned int nr,
 					 uint64_t offset, int flags)
 {
-	(void)u;
 	io_uring_prep_writev2(sqe, fd, iov, nr, offset, flags);
-	sqe->buf_index = HMM_URING_ASKED;
+	hmm_uring_mark(u, sqe);
 }
 
 /** hmm_uring_prep_send - as io_uring_prep_send(); always plain */
@@ -165,9 +194,8 @@ static inline void hmm_uring_prep_send_zc(struct hmm_uring *u, struct io_uring_s
 					  int fd, const void *buf, size_t len, int flags,
 					  unsigned int zc_flags)
 {
-	(void)u;
 	io_uring_prep_send_zc(sqe, fd, buf, len, flags, zc_flags);
-	sqe->buf_index = HMM_URING_ASKED;
+	hmm_uring_mark(u, sqe);
 }
 
 /** hmm_uring_prep_recv - as io_uring_prep_recv(); always plain */
@@ -182,16 +210,13 @@ static inline void hmm_uring_prep_recv(struct hmm_uring *u, struct io_uring_sqe 
  * hmm_uring_prep_cancel - as io_uring_prep_cancel64(), for operations prepared here
  * @user_data: what the application set in the operation to cancel
  *
- * An operation on a fixed buffer carries the library's own user_data while it is in
- * flight, so that liburing's call would not find it. (By descriptor it does.) Of several
- * with the same user_data one is cancelled, whatever @flags say.
+ * See above for how it differs from liburing's.
  */
 static inline void hmm_uring_prep_cancel(struct hmm_uring *u, struct io_uring_sqe *sqe,
 					 uint64_t user_data, int flags)
 {
-	(void)u;
 	io_uring_prep_cancel64(sqe, user_data, flags);
-	sqe->buf_index = HMM_URING_ASKED;
+	hmm_uring_mark(u, sqe);
 }
 
 /* ---- submitting ----------------------------------------------------------------- */
@@ -204,11 +229,11 @@ static inline void hmm_uring_prep_cancel(struct hmm_uring *u, struct io_uring_sq
  * IORING_SETUP_SQPOLL the kernel has taken it when this returns.)
  *
  * A pointer that cannot be translated is left to the kernel, which says why in the
- * completion (-EFAULT, ...), with two exceptions: memory under another userfaultfd
- * completes with -EBUSY, and memory that no mode of the mirror reaches with -EOPNOTSUPP
- * (only where hmm_mirror_attr.modes excludes HMM_MODE_DIRECT). As without libhmm, an
- * operation may complete with -ECANCELED that nobody canceled: signals came while the
- * kernel began a worker thread for it. Submit it again.
+ * completion (-EFAULT, ...), with one exception: where hmm_mirror_attr.modes excludes
+ * HMM_MODE_DIRECT, memory that would go to a fixed buffer and that no mode reaches
+ * completes with -EOPNOTSUPP. As without libhmm, an operation may complete with -ECANCELED
+ * that nobody canceled: signals came while the kernel began a worker thread for it. Submit
+ * it again.
  */
 HMM_API int hmm_uring_submit(struct hmm_uring *u);
 
@@ -252,7 +277,7 @@ HMM_API void hmm_uring_cq_advance(struct hmm_uring *u, unsigned int count);
 struct hmm_uring_stats {
 	uint64_t fixed;        /* operations submitted on a fixed buffer */
 	uint64_t plain;        /* prepared here and left plain (but not send and recv) */
-	uint64_t refused;      /* completed with -EBUSY or -EOPNOTSUPP by the library */
+	uint64_t refused;      /* completed with -EOPNOTSUPP by the library */
 	uint64_t retranslated; /* prepared by one submit, changed, done again by the next */
 	uint64_t in_flight;    /* on a fixed buffer, and not reaped yet */
 	uint64_t slots;        /* fixed buffers registered now */

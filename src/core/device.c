@@ -6,6 +6,7 @@
 
 #include "core/core.h"
 #include "util/arena.h"
+#include "util/own.h"
 
 static int op_map_missing(struct hmm_device *device, struct hmm_mapping *mapping)
 {
@@ -142,4 +143,20 @@ void *hmm_device_priv(const struct hmm_device *device)
 struct hmm_mirror *hmm_device_mirror(const struct hmm_device *device)
 {
 	return atomic_load_explicit(&device->mirror, memory_order_acquire);
+}
+
+/* A driver keeps its descriptors as the library its own. */
+int hmm_fd_keep(int fd)
+{
+	return own_take(fd);
+}
+
+int hmm_fd(int handle)
+{
+	return own_fd(handle);
+}
+
+void hmm_fd_drop(int handle)
+{
+	own_put(handle);
 }

@@ -222,6 +222,18 @@ int hmm_translate(struct hmm_mirror *mirror, const void *ptr, size_t len,
 	return translate_slowly(mirror, ptr, len, access, out);
 }
 
+int hmm_translate_present(struct hmm_mirror *mirror, const void *ptr, size_t len,
+			  unsigned int access, struct hmm_translation *out)
+{
+	uint64_t start = (uintptr_t)ptr, end = start + len;
+
+	if (likely(mirror && self.hmm_id == mirror->hmm->id && end > start && access &&
+		   !(access & ~3u)) &&
+	    settled(mirror->hmm) && look_up(mirror, start, end, access, out))
+		return 0;
+	return -ENOENT;
+}
+
 /* The slot is revoked, or ends with this holder. */
 static __attribute__((noinline)) int put_slowly(struct hmm_translation *translation,
 						size_t moved, uint32_t n, uint32_t state)

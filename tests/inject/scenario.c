@@ -208,13 +208,14 @@ static void open_ref(struct hmm_ref **ref, uint32_t modes)
 
 static void open_uring(void)
 {
+	const struct hmm_uring_attr all = {.size = sizeof(all), .flags = HMM_URING_PIN_ALL};
 	struct hmm_mirror_attr mattr = {.size = sizeof(mattr), .max_translations = 6};
 	struct hmm_mirror *mirror;
 
 	if (io_uring_queue_init(8, &s.uring.ring, 0))
 		abort(); /* the scenario's own, nothing is injected here */
 	s.uring.have_ring = true;
-	if (!ok("hmm_uring_open", hmm_uring_open(s.hmm, &s.uring.ring, NULL, &s.uring.u)))
+	if (!ok("hmm_uring_open", hmm_uring_open(s.hmm, &s.uring.ring, &all, &s.uring.u)))
 		s.uring.u = NULL;
 	else
 		ok("hmm_mirror_create",

@@ -34,6 +34,7 @@ static void *uring_attach(void)
 {
 	static _Atomic unsigned int count;
 	struct uring_ctx *c = calloc(1, sizeof(*c));
+	const struct hmm_uring_attr all = {.size = sizeof(all), .flags = HMM_URING_PIN_ALL};
 	struct hmm_mirror_attr attr = {.size = sizeof(attr)};
 	unsigned int nr = atomic_fetch_add(&count, 1);
 	struct hmm_mirror *mirror;
@@ -44,7 +45,7 @@ static void *uring_attach(void)
 	if (c->fd < 0 || ftruncate(c->fd, DEVICE_DEPTH * DEVICE_BUFFER))
 		return NULL;
 	c->buffers = space_buffers(c->fd);
-	space_must("hmm_uring_open", hmm_uring_open(space, &c->ring, NULL, &c->u));
+	space_must("hmm_uring_open", hmm_uring_open(space, &c->ring, &all, &c->u));
 	/* of every second ring: larger pieces; of every third: little may be pinned */
 	attr.granule = nr % 2 ? 65536 : 0;
 	attr.max_pinned = nr % 3 == 2 ? 512 * 1024 : 0;

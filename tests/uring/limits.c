@@ -51,7 +51,9 @@ static void report(struct rig *rig, const char *what)
 	       (unsigned long long)stats.fixed, (unsigned long long)stats.plain,
 	       (unsigned long long)mirror.evicted, pinned_kb());
 	EXPECT(mirror.evicted > 0, "nothing was evicted");
-	EXPECT(stats.fixed > 9 * stats.plain || unpins_late(), "most were plain");
+	EXPECT(stats.fixed > 0, "nothing was fixed");
+	/* Each would cost more than the fixed buffers save. */
+	EXPECT(mirror.evicted < (stats.fixed + stats.plain) / 16, "it thrashes");
 }
 
 static int as_nobody(void)
@@ -75,7 +77,8 @@ static int as_nobody(void)
 
 static void few_slots(void)
 {
-	struct hmm_uring_attr attr = {.size = sizeof(attr), .slots = 4};
+	struct hmm_uring_attr attr = {
+		.size = sizeof(attr), .flags = HMM_URING_PIN_ALL, .slots = 4};
 	struct rig rig;
 	char *p;
 

@@ -123,10 +123,15 @@ static inline int pattern_file(void)
 	return fd;
 }
 
-/* False: this kernel has no such ring. */
+/*
+ * False: this kernel has no such ring. @attr NULL: fixed buffers wherever they are
+ * possible, since most of what the tests use gains nothing by them.
+ */
 static inline bool rig_open(struct rig *rig, unsigned int entries, unsigned int setup,
 			    const struct hmm_uring_attr *attr, uint64_t granule)
 {
+	static const struct hmm_uring_attr all = {.size = sizeof(all),
+						  .flags = HMM_URING_PIN_ALL};
 	struct hmm_mirror_attr mirror = {.size = sizeof(mirror), .granule = granule};
 	int ret;
 
@@ -143,7 +148,7 @@ static inline bool rig_open(struct rig *rig, unsigned int entries, unsigned int 
 		hmm_close(rig->hmm);
 		return false;
 	}
-	MUST(hmm_uring_open(rig->hmm, &rig->ring, attr, &rig->u));
+	MUST(hmm_uring_open(rig->hmm, &rig->ring, attr ? attr : &all, &rig->u));
 	MUST(hmm_mirror_create(hmm_uring_device(rig->u), &mirror, &rig->mirror));
 	rig->file = pattern_file();
 	return true;

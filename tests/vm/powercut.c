@@ -92,6 +92,7 @@ static int open_file(const char *dir, unsigned long run, int flags)
 
 static void open_device(const char *device)
 {
+	const struct hmm_uring_attr all = {.size = sizeof(all), .flags = HMM_URING_PIN_ALL};
 	struct hmm_mirror *mirror;
 
 	check(hmm_open(NULL, &hmm), "hmm_open");
@@ -103,7 +104,7 @@ static void open_device(const char *device)
 	source_fd = memfd_create("records", MFD_CLOEXEC);
 	check_call(source_fd >= 0, "memfd_create");
 	check(io_uring_queue_init(8, &ring, 0), "io_uring");
-	check(hmm_uring_open(hmm, &ring, NULL, &uring), "hmm_uring_open");
+	check(hmm_uring_open(hmm, &ring, &all, &uring), "hmm_uring_open");
 	check(hmm_mirror_create(hmm_uring_device(uring), NULL, &mirror), "mirror");
 }
 
