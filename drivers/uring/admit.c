@@ -6,6 +6,7 @@
  * A pin costs ten times what it saves, so it has to be used again. Where none is to be had,
  * or something has to go for it that would be used again itself, a try for each operation
  * would be slower than having no fixed buffers at all.
+ *   - Memory that is used the first time stays plain: many buffers are used once.
  *   - None to be had: each part of the address space has a number of misses that stay plain
  *     before the next try. It doubles while tries fail, and is gone with the first pin.
  *   - Crowded: once something had to go for a pin, most misses stay plain, so that the
@@ -21,6 +22,7 @@
 #include <unistd.h>
 
 #define PART_SHIFT 21
+#define PAGE_SHIFT 12
 #define WAIT_NONE  4095u /* misses, at most, while there is no pin to be had */
 #define WAIT_CROWD 255u  /* misses, while others have to go for a pin */
 #define CROWDED    32u   /* pins with room that end that: the core evicts 16 at a time */
@@ -34,6 +36,21 @@ static struct uring_part *part_of(struct hmm_uring *u, uint64_t address)
 	return &u->parts[hash >> 56];
 }
 _Static_assert(PARTS == 1u << 8, "as many bits as part_of() takes");
+
+/* Was it used before, as far as the table remembers? A pin ends that. */
+static bool is_second_use(struct hmm_uring *u, const struct uring_span *span)
+{
+	uint64_t hash = (span->start >> PAGE_SHIFT) * 0x9E3779B97F4A7C15ull;
+	uint16_t *seen = &u->seen[hash >> 52], tag = (uint16_t)(hash >> 36) | 1;
+
+	if (*seen == tag) {
+		*seen = 0;
+		return true;
+	}
+	*seen = tag;
+	return u->pin_all;
+}
+_Static_assert(SEEN == 1u << 12, "as many bits as is_second_use() takes");
 
 /* May it be tried now? */
 static bool is_time(struct hmm_uring *u, struct uring_part *part)
@@ -100,7 +117,7 @@ static __attribute__((noinline)) int pin(struct hmm_uring *u, struct hmm_mirror 
 	uint32_t before = uring_slots_pressure;
 	int ret;
 
-	if (!is_time(u, part) || !is_worth_it(sqe, span))
+	if (!is_second_use(u, span) || !is_time(u, part) || !is_worth_it(sqe, span))
 		return -EAGAIN;
 	ret = hmm_translate(mirror, (void *)(uintptr_t)span->start, span->len, span->access,
 			    out);

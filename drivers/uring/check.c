@@ -17,6 +17,7 @@
 #include <string.h>
 #include <sys/eventfd.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #define PIECE (1u << 20)
@@ -38,6 +39,22 @@ struct operation {
 	bool done;
 };
 
+/* Its memory counts against the limit of what the user may lock. */
+static void no_ring(int err)
+{
+	struct rlimit limit = {0};
+
+	getrlimit(RLIMIT_MEMLOCK, &limit);
+	if (err == -ENOMEM && limit.rlim_cur != RLIM_INFINITY)
+		hmm_device_error(
+			err,
+			"no room for an io_uring in what the user may lock: "
+			"RLIMIT_MEMLOCK is %llu KiB: raise it, or close other rings",
+			(unsigned long long)limit.rlim_cur / 1024);
+	else
+		hmm_device_error(err, "no io_uring: %s; see `hmm info`", strerror(-err));
+}
+
 static int check_open(struct hmm *hmm, struct hmm_device **device, void **context)
 {
 	/* Files of memory are buffered: fixed buffers are what is to be checked. */
@@ -50,7 +67,7 @@ static int check_open(struct hmm *hmm, struct hmm_device **device, void **contex
 		return hmm_device_error(-ENOMEM, "no memory for an io_uring");
 	ret = io_uring_queue_init(64, &c->ring, 0);
 	if (ret) {
-		hmm_device_error(ret, "no io_uring: %s; see `hmm info`", strerror(-ret));
+		no_ring(ret);
 		goto err_free;
 	}
 	c->file = memfd_create("hmm-check", MFD_CLOEXEC);

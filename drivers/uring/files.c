@@ -60,10 +60,8 @@ static inline enum uring_file_kind kind_of(struct hmm_uring *u, int fd)
 {
 	struct uring_file *file = &u->files[(unsigned int)fd % FILES];
 
-	if (likely(file->fd == fd && file->kind == FILE_PLAIN && file->left)) {
-		file->left--;
+	if (uring_file_is_plain(u, fd))
 		return FILE_PLAIN;
-	}
 	if (file->fd == fd && file->kind > FILE_PLAIN && file->submit == u->submits)
 		return file->kind;
 	return look_at(u, file, fd);

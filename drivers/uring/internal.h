@@ -106,6 +106,7 @@ struct uring_part {
 	uint16_t left, wait;
 };
 #define PARTS 256u
+#define SEEN  4096u /* pages that were used without a fixed buffer, and are remembered */
 
 struct uring_slots {
 	_Atomic(uint32_t) waiting; /* how many are in deferred; written under lock */
@@ -148,6 +149,7 @@ struct hmm_uring {
 	uint64_t fixed, plain, refused, retranslated; /* [submit] for hmm_uring_stats */
 	struct uring_file files[FILES];               /* [submit] */
 	struct uring_part parts[PARTS];               /* [submit] */
+	uint16_t seen[SEEN];                          /* [submit] see admit.c */
 	uint32_t by_data[BY_DATA];                    /* [submit] */
 
 	/* A list; filled by [reap] when empty, emptied by [submit]. */
@@ -178,8 +180,6 @@ struct uring_span {
 };
 
 /* sqe.c */
-struct io_uring_sqe *uring_sqe_at(const struct hmm_uring *u, unsigned int index);
-struct uring_kept *uring_kept_at(const struct hmm_uring *u, unsigned int index);
 /* The user_data that an sqe has from its last use is the application's again. */
 void uring_sqe_leftover(const struct hmm_uring *u, unsigned int index);
 /* False: the operation stays plain. */
@@ -222,6 +222,28 @@ static inline struct uring_op *uring_op_of(const struct hmm_uring *u, uint64_t i
 	if (number >= atomic_load_explicit(&u->nr_used, memory_order_relaxed))
 		return NULL;
 	return atomic_load_explicit(&op->id, memory_order_relaxed) == id ? op : NULL;
+}
+
+static inline struct io_uring_sqe *uring_sqe_at(const struct hmm_uring *u,
+						unsigned int index)
+{
+	struct io_uring_sq *sq = &u->ring->sq;
+
+	return &sq->sqes[(size_t)(index & sq->ring_mask) << u->sqe_shift];
+}
+
+static inline struct uring_kept *uring_kept_at(const struct hmm_uring *u,
+					       unsigned int index)
+{
+	return &u->kept[index % SQES_MAX];
+}
+
+/* A fixed buffer gains nothing, or is refused, as far as is known of the file. */
+static inline bool uring_file_is_plain(struct hmm_uring *u, int fd)
+{
+	struct uring_file *file = &u->files[(unsigned int)fd % FILES];
+
+	return file->fd == fd && file->kind == FILE_PLAIN && file->left && file->left--;
 }
 
 static inline uint64_t uring_op_id(const struct uring_op *op)

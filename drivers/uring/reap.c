@@ -62,6 +62,11 @@ static void restore_first(struct hmm_uring *u, struct io_uring_cqe **cqes,
 {
 	unsigned int head = *u->ring->cq.khead;
 
+	/* Nothing was ever on a fixed buffer. */
+	if (!atomic_load_explicit(&u->nr_used, memory_order_acquire)) {
+		u->restored = head + count;
+		return;
+	}
 	for (unsigned int i = 0; i < count; i++) {
 		if ((int)(head + i - u->restored) < 0)
 			continue; /* handed out before, and not seen yet */

@@ -25,18 +25,6 @@
 #define ZC_REPORT_USAGE (1u << 3) /* Linux 6.2 */
 #define SEND_KNOWN      (IORING_RECVSEND_POLL_FIRST | ZC_REPORT_USAGE)
 
-struct io_uring_sqe *uring_sqe_at(const struct hmm_uring *u, unsigned int index)
-{
-	struct io_uring_sq *sq = &u->ring->sq;
-
-	return &sq->sqes[(size_t)(index & sq->ring_mask) << u->sqe_shift];
-}
-
-struct uring_kept *uring_kept_at(const struct hmm_uring *u, unsigned int index)
-{
-	return &u->kept[index % SQES_MAX];
-}
-
 void uring_sqe_leftover(const struct hmm_uring *u, unsigned int index)
 {
 	struct io_uring_sqe *sqe = uring_sqe_at(u, index);

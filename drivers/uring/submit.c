@@ -108,13 +108,22 @@ translate_cancel(struct hmm_uring *u, struct io_uring_sqe *sqe, struct uring_kep
 	u->rewritten++;
 }
 
+/* A read or write of a file that is known: the usual case, in little time. */
+static inline bool is_surely_plain(struct hmm_uring *u, const struct io_uring_sqe *sqe)
+{
+	return (sqe->opcode == IORING_OP_READ || sqe->opcode == IORING_OP_WRITE) &&
+	       !(sqe->flags & IOSQE_FIXED_FILE) && uring_file_is_plain(u, sqe->fd);
+}
+
 static void translate_asked(struct hmm_uring *u, struct hmm_mirror *mirror,
 			    struct io_uring_sqe *sqe, struct uring_kept *kept)
 {
 	int ret = 0;
 
 	kept->state = KEPT_NOTHING;
-	if (unlikely(sqe->opcode == IORING_OP_ASYNC_CANCEL))
+	if (likely(is_surely_plain(u, sqe)))
+		ret = 0;
+	else if (unlikely(sqe->opcode == IORING_OP_ASYNC_CANCEL))
 		translate_cancel(u, sqe, kept);
 	else
 		ret = translate(u, mirror, sqe, kept);

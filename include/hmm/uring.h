@@ -35,8 +35,9 @@
  *   - more than 256 KiB that would become resident and may not be moved: reads beyond the
  *     end of the file, writes of memory that was never touched;
  *   - rings that began with IORING_SETUP_R_DISABLED: they may be restricted to plain ones;
- *   - where pins find no room: each part of the address space is tried again now and then.
- * HMM_URING_PIN_ALL widens the first two.
+ *   - memory that is used the first time;
+ *   - where pins find no room, or others would have to go: one is tried now and then.
+ * HMM_URING_PIN_ALL widens the first two, and pins at the first use.
  *
  * Rules
  *   - Operations prepared here are submitted and reaped here: hmm_uring_submit..., and

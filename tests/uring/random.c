@@ -88,7 +88,7 @@ static void draw_flags(struct random *r, struct operation *op, bool last)
 		return;
 	if (!last && !draw(r, 5))
 		op->flags |= draw(r, 3) ? IOSQE_IO_LINK : IOSQE_IO_HARDLINK;
-	if (!last && !draw(r, 12))
+	else if (!last && !draw(r, 12))
 		op->flags |= IOSQE_CQE_SKIP_SUCCESS | IOSQE_IO_LINK;
 	if (!draw(r, 8))
 		op->flags |= IOSQE_ASYNC;
@@ -282,9 +282,10 @@ static bool chain_is_over(const struct batch *b, int which, unsigned int chain)
 	for (unsigned int i = 0; i < b->nr; i++) {
 		const struct operation *op = &b->ops[i];
 
+		/* A hard link goes on after a failure. */
 		if (op->chain == chain && is_over(b, which, op->user_data) &&
-		    (op->flags & IOSQE_CQE_SKIP_SUCCESS ||
-		     !(op->flags & (IOSQE_IO_LINK | IOSQE_IO_HARDLINK))))
+		    !(op->flags & IOSQE_IO_HARDLINK) &&
+		    (op->flags & IOSQE_CQE_SKIP_SUCCESS || !(op->flags & IOSQE_IO_LINK)))
 			return true;
 	}
 	return false;

@@ -204,13 +204,17 @@ static unsigned int draw_pieces(struct request *q)
 	struct iovec *iov = q->w->iov[q->area];
 	char *at = q->at;
 
+	if (q->drawn->file == DEV_ZERO) {
+		iov[0] = (struct iovec){at, draw(q->r, 4096)};
+		return 1;
+	}
 	for (unsigned int i = 0; i < nr; i++) {
 		unsigned int len = !draw(q->r, 12) ? 0
 				   : draw(q->r, 2) ? 8 + draw(q->r, 3000)
 						   : 512 * draw(q->r, 5);
 
 		len = nr > 1000 ? 1 + draw(q->r, 16) : len;
-		len = q->drawn->stream || q->drawn->file == DEV_ZERO ? len % 400 : len;
+		len = q->drawn->stream ? len % 400 : len;
 		iov[i] = (struct iovec){at, len};
 		at += draw(q->r, 8) < 5 ? len
 		      : draw(q->r, 2)   ? len / 2
