@@ -153,6 +153,7 @@ bool change_records(struct hmm *hmm, uint32_t patience_ms)
 void change_told(struct hmm *hmm, uint64_t start, uint64_t end)
 {
 	core_lock(hmm);
+	change_drain_locked(hmm); /* what was recorded by now is older than this */
 	log_change_locked(hmm, start, end);
 	core_unlock(hmm);
 }

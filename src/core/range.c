@@ -63,6 +63,13 @@ static int arm_all(const struct hmm_range *range)
 			at = m.end > at ? m.end : at + page;
 			continue;
 		}
+		if (!err && m.unseen)
+			return core_error(-EOPNOTSUPP,
+					  "the mapping [%#llx, %#llx) %s cannot be watched "
+					  "for changes: %s",
+					  (unsigned long long)m.start,
+					  (unsigned long long)m.end, m.name,
+					  m.why ? m.why : "somebody changes it unseen");
 		if (!err && !m.special)
 			err = hmm->ops->arm(hmm->source, at,
 					    m.end < range->end ? m.end : range->end);

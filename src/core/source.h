@@ -26,6 +26,7 @@ struct source_mapping {
 	bool pinnable;       /* pins stay the same memory: nobody can take its pages away
 			      * without a change that is seen (private anonymous memory) */
 	bool special;    /* I/O or kernel memory: [vvar], device mappings: no snapshot */
+	bool unseen;     /* somebody may change it who is not heard of: no range */
 	const char *why; /* when not pinnable: the reason, a constant string */
 	char name[64];   /* as in /proc/self/maps, cut; for messages */
 };

@@ -207,6 +207,15 @@ struct tasks {
 	pthread_mutex_t lock; /* its position */
 };
 
+/* An entry of a directory, as the kernel gives it. */
+struct tasks_entry {
+	uint64_t ino;
+	int64_t off;
+	unsigned short len;
+	unsigned char type;
+	char name[];
+};
+
 int tasks_init(struct tasks *tasks);
 void tasks_fini(struct tasks *tasks);
 /* Call fn for each until it returns other than 0. How many; -EAGAIN if some may be missing.
@@ -258,6 +267,30 @@ int perf_wake(struct perf *perf, int epoll);
 /* [mirror lock] False: the watch lock was not to be had in that time (0: it waits). */
 bool perf_drain(struct perf *perf, struct as *as, uint32_t patience_ms);
 
+/* ---- sharers.c: other processes that share the address space ------------------------- */
+
+#define SHARERS 16
+
+struct sharers {
+	_Atomic unsigned int nr; /* as.lock; read without */
+	_Atomic bool unsure;     /* one went that may have made others: look */
+	int pids[SHARERS];       /* as.lock */
+};
+
+/*
+ * [mirror lock] A process was made by the thread @starter. True: it shares the address
+ * space, or may have until it went, and what was known before is known no more.
+ */
+bool sharers_begun(struct as *as, int pid, int starter);
+/* Who was there before anybody looked. */
+void sharers_look(struct as *as);
+/* Is there one now? Unlocked. */
+bool sharers_any(struct as *as);
+/* Around fork() of libc, in the thread that calls it; and in the child. */
+void sharers_fork_begin(void);
+void sharers_fork_end(void);
+void sharers_fork_child(void);
+
 /* ---- quiesce.c, usermode.c, copy.c
  * ----------------------------------------------------------------
  */
@@ -289,6 +322,7 @@ struct as {
 	struct watch watch;
 	struct perf perf;
 	struct tasks tasks;
+	struct sharers sharers;
 	_Atomic int process; /* whose address space it is: others may run in it */
 	void *wake;        /* a page that is watched: unmapping it wakes the event thread */
 	_Atomic bool stop; /* the event thread ends */

@@ -14,6 +14,8 @@
  *            marks, reads, revokes, and unmarks. A translation is right as soon as that
  *            thread has run (docs/contract.md, Y5).
  *
+ * The same events record each process that is made (sharers.c).
+ *
  * The rings are mapped read-only: so the kernel never waits for us to read, a head always
  * moves, and what was overwritten before it was read counts as a change of everything.
  */
@@ -91,6 +93,29 @@ static bool forget(struct as *as, const struct mmap2 *record, uint32_t patience_
 	return true;
 }
 
+/* PERF_RECORD_FORK without its header: what was made, and by whom. */
+struct begun {
+	uint32_t pid, ppid, tid, ptid;
+};
+
+/* false: the watch lock was not to be had in time, and nothing was done. */
+static bool take(struct as *as, uint32_t type, const struct mmap2 *mmap,
+		 uint32_t patience_ms)
+{
+	const struct begun *begun = (const void *)mmap;
+
+	if (type == PERF_RECORD_FORK &&
+	    sharers_begun(as, (int)begun->pid, (int)begun->ptid))
+		change_seen(as->hmm, 0, UINT64_MAX);
+	if (type != PERF_RECORD_MMAP2)
+		return true;
+	if (!forget(as, mmap, patience_ms))
+		return false;
+	change_seen(as->hmm, mmap->addr, mmap->addr + mmap->len);
+	core_count(as->hmm, COUNT_PERF);
+	return true;
+}
+
 static bool drain_ring(const struct perf *perf, struct perf_ring *ring, struct as *as,
 		       uint32_t patience_ms)
 {
@@ -108,13 +133,8 @@ static bool drain_ring(const struct perf *perf, struct perf_ring *ring, struct a
 			ring->tail = head_of(ring);
 			return true;
 		}
-		if (record.header.type == PERF_RECORD_MMAP2) {
-			if (!forget(as, &record.mmap, patience_ms))
-				return false;
-			change_seen(as->hmm, record.mmap.addr,
-				    record.mmap.addr + record.mmap.len);
-			core_count(as->hmm, COUNT_PERF);
-		}
+		if (!take(as, record.header.type, &record.mmap, patience_ms))
+			return false;
 		ring->tail += record.header.size;
 	}
 	return true;

@@ -394,6 +394,9 @@ static void forget_parent(void)
 	init_locks();
 	as_self.hmm = NULL;
 	as_self.users = 0;
+	as_self.sharers.nr = 0;
+	as_self.sharers.unsure = false;
+	sharers_fork_child();
 }
 
 /*
@@ -418,17 +421,18 @@ static void fork_parent(void)
 {
 	struct hmm *hmm = as_hold();
 
-	if (!hmm)
-		return;
-	change_told(hmm, 0, UINT64_MAX);
-	as_drop();
+	if (hmm) {
+		change_told(hmm, 0, UINT64_MAX);
+		as_drop();
+	}
+	sharers_fork_end();
 }
 
 static int register_fork(void)
 {
 	static bool done;
 
-	if (!done && pthread_atfork(NULL, fork_parent, fork_child))
+	if (!done && pthread_atfork(sharers_fork_begin, fork_parent, fork_child))
 		return core_error(-ENOMEM, "cannot register fork handlers: out of memory");
 	done = true;
 	return 0;
@@ -484,6 +488,7 @@ static int open_all(const struct hmm_attr *attr)
 	err = start_threads(hmm);
 	if (err)
 		goto err_core;
+	sharers_look(&as_self);
 	as_self.watch.live->open = !(attr->flags & HMM_NO_INTERPOSE);
 	opened = *attr;
 	return 0;

@@ -265,6 +265,10 @@ static int find(void *source, uint64_t addr, struct source_mapping *out)
 		.special = mapping_special(&mapping),
 		.why = mapping_unpinnable(&mapping),
 	};
+	out->unseen = sharers_any(as);
+	if (out->unseen && !out->why)
+		out->why = "another process shares this address space (clone, vfork), and "
+			   "its changes are not all seen";
 	out->pinnable = !out->why;
 	if (out->special)
 		as->watch.live->unwatched = true; /* not armed by who looks at a range */
@@ -313,7 +317,7 @@ static bool changers_done(void *source, uint64_t since)
 	struct as *as = source;
 
 	/* All that is looked at is looked at after @since. */
-	return quiesce_changers_done(&as->tasks, !as->perf.off);
+	return !sharers_any(as) && quiesce_changers_done(&as->tasks, !as->perf.off);
 }
 
 static uint64_t now(void *source)

@@ -11,14 +11,6 @@
 #include "linux/address_space.h"
 #include "sys/sys.h"
 
-struct dirent64_raw {
-	uint64_t ino;
-	int64_t offset;
-	uint16_t len;
-	uint8_t type;
-	char name[];
-};
-
 int tasks_init(struct tasks *tasks)
 {
 	*tasks = (struct tasks){.file = OWN_FILE_NONE, .lock = PTHREAD_MUTEX_INITIALIZER};
@@ -40,7 +32,7 @@ static int each_locked(int task_fd, int (*fn)(void *arg, const char *tid), void 
 		return err;
 	while ((got = sys_getdents(task_fd, buffer, sizeof(buffer))) > 0) {
 		for (long at = 0; at < got;) {
-			const struct dirent64_raw *entry = (void *)(buffer + at);
+			const struct tasks_entry *entry = (void *)(buffer + at);
 
 			at += entry->len;
 			if (entry->name[0] == '.')

@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <linux/futex.h>
+#include <linux/kcmp.h>
 #include <linux/perf_event.h>
 #include <sched.h>
 #include <signal.h>
@@ -219,6 +220,17 @@ int sys_membarrier(int command)
 {
 	INJECT("membarrier");
 	return (int)raw3(SYS_membarrier, command, 0, 0);
+}
+
+int sys_kcmp_vm(int tid, int other)
+{
+	INJECT("kcmp");
+	return (int)raw5(SYS_kcmp, tid, other, KCMP_VM, 0, 0);
+}
+
+bool sys_exists(int pid)
+{
+	return raw2(SYS_kill, pid, 0) != -ESRCH;
 }
 
 /*

@@ -14,6 +14,7 @@
 
 #include <poll.h>
 #include <stdatomic.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/shm.h>
@@ -59,6 +60,10 @@ int sys_shm_stat(int id, struct shmid_ds *out);
 int sys_userfaultfd(int flags);
 int sys_perf_event_open(struct perf_event_attr *attr, int pid, int cpu);
 int sys_membarrier(int command);
+/* Have two threads the same memory? 0: yes; more: no; -EPERM, -ESRCH, -ENOSYS. */
+int sys_kcmp_vm(int tid, int other);
+/* Is there a process of that number? */
+bool sys_exists(int pid);
 /* One range each side, of this process. */
 long sys_process_vm_read(void *to, uint64_t from, size_t len);
 long sys_process_vm_write(uint64_t to, const void *from, size_t len);
