@@ -12,9 +12,11 @@
  *   barrier()        those of all threads have (membarrier)
  *   load2_acquire()  the second load after the first; load2() in either order
  *
- * One way at a time, by a switch: RELEASE, PUT, RECORD, EVENT, REUSE, LOG. Each can be broken:
+ * One way at a time, by a switch: RELEASE, PUT, HOLD, RECORD, EVENT, REUSE, LOG. Each can be
+ * broken:
  *
- *   NO_BARRIER       RELEASE, PUT: the releaser sums the counts at once
+ *   NO_BARRIER       RELEASE, PUT, HOLD: the releaser looks at the places at once
+ *   NO_EMPTY_LOOK    HOLD: a thread fills a place that it did not find empty
  *   NO_SEEN_ACQUIRE  RECORD: seen is loaded relaxed
  *   NO_SEEN_RELEASE  RECORD: seen is stored relaxed
  *   NO_SEQ_ACQUIRE   EVENT: the sequence number is loaded relaxed
@@ -23,7 +25,7 @@
  *   NO_STATE_ACQUIRE REUSE: its state is loaded relaxed
  *   NO_LOG_FENCE     LOG: an entry may be written over before the head has moved
  */
-#define THREADS 2
+#define THREADS 3
 #define PLACES  4
 
 byte memory[PLACES];
@@ -38,7 +40,7 @@ bool buffered[THREADS * PLACES];
 #define store(t, p, v) \
 	atomic { !buffered[B(t, p)] -> buffer[B(t, p)] = v; buffered[B(t, p)] = true }
 #define fence(t) drained(t)
-#define barrier() (drained(0) && drained(1))
+#define barrier() (drained(0) && drained(1) && drained(2))
 #define store_release(t, p, v) fence(t); store(t, p, v)
 #define load(t, p, v) \
 	v = (buffered[B(t, p)] -> buffer[B(t, p)] : memory[p])
@@ -72,33 +74,33 @@ proctype reaches_memory()
 #ifdef RELEASE
 /* Is a slot given to another while somebody holds it? */
 #define STATE 0		/* 1: valid */
-#define COUNT 1
+#define HELD  1		/* a place: 1 says that the slot is held */
 bool held, freed;
 
 proctype hitter()
 {
 	byte state;
 
-	store(0, COUNT, 1);
+	store(0, HELD, 1);
 	load(0, STATE, state);
 	if
 	:: state == 1 -> held = true; assert(!freed); held = false
 	:: else
 	fi;
-	store(0, COUNT, 0)
+	store(0, HELD, 0)
 }
 
 proctype releaser()
 {
-	byte count;
+	byte place;
 
 	store_release(1, STATE, 0);
 #ifndef NO_BARRIER
 	barrier();
 #endif
-	load(1, COUNT, count);
+	load(1, HELD, place);
 	if
-	:: count == 0 -> atomic { assert(!held); freed = true }
+	:: place == 0 -> atomic { assert(!held); freed = true }
 	:: else
 	fi
 }
@@ -108,14 +110,14 @@ proctype releaser()
 #ifdef PUT
 /* Is a slot that nobody holds any more left on the held list for good? */
 #define STATE 0		/* 1: valid; 2: revoked, on the queue; 3: held by somebody */
-#define COUNT 1
+#define HELD  1		/* a place: 1 says that the slot is held */
 bool lock, again, freed, put_over, look_over;
 
 proctype holder()
 {
 	byte state;
 
-	store(0, COUNT, 0);
+	store(0, HELD, 0);
 	load(0, STATE, state);
 	if
 	:: state != 1 ->
@@ -134,17 +136,17 @@ proctype holder()
 
 proctype releaser()
 {
-	byte count;
+	byte place;
 
 	store_release(1, STATE, 2);
 #ifndef NO_BARRIER
 	barrier();
 #endif
-	load(1, COUNT, count);
+	load(1, HELD, place);
 	atomic { !lock -> lock = true };
 	fence(1);
 	if
-	:: count == 0 || again -> freed = true
+	:: place == 0 || again -> freed = true
 	:: else -> store(1, STATE, 3); fence(1)
 	fi;
 	lock = false;
@@ -155,7 +157,67 @@ proctype in_the_end()
 {
 	atomic { put_over && look_over -> assert(freed) }
 }
-#define INIT memory[STATE] = 1; memory[COUNT] = 1; run holder(); run releaser(); run in_the_end()
+#define INIT memory[STATE] = 1; memory[HELD] = 1; run holder(); run releaser(); run in_the_end()
+#endif
+
+#ifdef HOLD
+/*
+ * Thread 0 holds slot 1, and thread 1 gives that reference back: it empties thread 0's place.
+ * Thread 0 fills the place again, with slot 2. Is either slot freed while it is held?
+ */
+#define PLACE  0		/* the number of the slot; 0: empty */
+#define STATE1 1		/* 1: valid */
+#define STATE2 2
+bool held1 = true, held2, freed1, freed2;
+
+proctype owner()
+{
+	byte place, state;
+
+#ifndef NO_EMPTY_LOOK
+	do
+	:: load(0, PLACE, place);
+	   if
+	   :: place == 0 -> break
+	   :: else
+	   fi
+	od;
+#endif
+	store(0, PLACE, 2);
+	load(0, STATE2, state);
+	if
+	:: state == 1 -> held2 = true; assert(!freed2)
+	:: else
+	fi
+}
+
+proctype putter()
+{
+	held1 = false;
+	store(1, PLACE, 0)
+}
+
+proctype releaser()
+{
+	byte place;
+
+	store_release(2, STATE1, 0);
+	store_release(2, STATE2, 0);
+#ifndef NO_BARRIER
+	barrier();
+#endif
+	load(2, PLACE, place);
+	if
+	:: place != 1 -> atomic { assert(!held1); freed1 = true }
+	:: else
+	fi;
+	if
+	:: place != 2 -> atomic { assert(!held2); freed2 = true }
+	:: else
+	fi
+}
+#define INIT memory[PLACE] = 1; memory[STATE1] = 1; memory[STATE2] = 1; \
+	     run owner(); run putter(); run releaser()
 #endif
 
 #ifdef RECORD

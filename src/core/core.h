@@ -9,10 +9,10 @@
  * application memory (hard rule 2). It is a leaf but for the drivers' own locks, which
  * their commit and revoke may take.
  *
- * The hit path (translate.c) takes no lock. It reads what is marked [hit], with the
- * orders written there, and writes one word that only its own thread writes: the count of
- * its references to a slot. The slow side makes up for the missing fences with a barrier
- * that all threads pass (source_ops.barrier).
+ * The hit path (hit.c) takes no lock. It reads what is marked [hit], with the orders
+ * written there, and writes one word of its own thread's: the number of the slot that it
+ * holds. The slow side makes up for the missing fences with a barrier that all threads pass
+ * (source_ops.barrier), and reads the words of all threads.
  */
 #ifndef CORE_CORE_H
 #define CORE_CORE_H
@@ -84,9 +84,10 @@ struct slot {
 _Static_assert(sizeof(struct slot) == 32, "two translations a cache line");
 
 struct cold {
-	void *priv;           /* the driver's */
-	uint64_t max;         /* tree: the largest end below this node */
-	uint32_t left, right; /* tree; free list, queue and held list: previous and next */
+	void *priv;            /* the driver's */
+	uint64_t max;          /* tree: the largest end below this node */
+	_Atomic uint64_t held; /* the last look (hmm.looks) that found it held; no lock */
+	uint32_t left, right;  /* tree; free list, queue and held list: previous and next */
 };
 
 #define PAGES_MAX 0x40000000u /* in one translation */
@@ -126,7 +127,6 @@ struct closed {
 
 /* ---- the process ------------------------------------------------------------------ */
 
-#define STRIPES   64   /* threads with reference counts of their own; the last is shared */
 #define MIRRORS   1024 /* at a time */
 #define CHANGES   4096 /* remembered */
 #define CLASS_MAX 48
@@ -135,6 +135,25 @@ struct closed {
 struct logged {
 	_Atomic uint64_t start, end;
 };
+
+/*
+ * What a thread holds: the numbers of slots, each in a place of its own, in lines that stay
+ * in this thread's cache. Who fills a place is its thread alone, and only an empty one; who
+ * empties it is whoever gives that reference back, in any thread. A thread that ends leaves
+ * the list, with what is still held in it, to the next one.
+ */
+#define HOLDS 56
+
+struct holds {
+	struct holds *next; /* constant */
+	struct holds *idle; /* holds_lock (hold.c): the next one without a thread */
+	uint64_t
+		empty; /* this thread's: the places that it knows to be empty, a bit each */
+	_Atomic uint32_t used; /* [hit] no place from here on was ever filled */
+	uint32_t unused;
+	_Atomic uint32_t slot[HOLDS]; /* [hit] 0: empty */
+};
+_Static_assert(sizeof(struct holds) == 256, "four cache lines, the first is enough mostly");
 
 /* In memory that the child of a fork finds zeroed. */
 struct wiped {
@@ -197,10 +216,15 @@ struct hmm {
 	struct hmm_stats past; /* of the mirrors that were destroyed */
 	_Atomic uint32_t refs;
 
-	/* Per-thread reference counts, one array a stripe; [hit] through struct self. */
-	_Atomic uint32_t *counts[STRIPES];
-	uint64_t stripes_free; /* bit a stripe that has an array and no thread */
-	uint32_t nr_stripes;   /* arrays made */
+	/* References; [hit] through struct self, or by who has no empty place left. */
+	_Atomic(struct holds *) holds; /* all lists, newest first */
+	_Atomic uint32_t *more;        /* a count a slot, of what no list had room for */
+	_Atomic bool any_more;         /* one of these counts was used */
+	_Atomic uint64_t looks;        /* at all lists, so far */
+	/* holds_lock (hold.c) */
+	struct holds *left;  /* lists whose thread has ended */
+	struct holds *fresh; /* of the newest page: what was not handed out yet */
+	uint32_t nr_fresh, nr_holds;
 
 	_Atomic uint64_t counters[COUNT_NR];
 };
@@ -238,20 +262,29 @@ struct hmm_mirror {
 /* ---- this thread -------------------------------------------------------------------- */
 
 struct self {
-	uint64_t hmm_id;          /* the struct hmm that counts belongs to; 0: none */
-	_Atomic uint32_t *counts; /* [hit] this thread's references, a word a slot */
-	uint32_t shared;          /* counts is shared with other threads */
-	uint32_t busy;            /* the mirror lock is held, or about to be */
-	bool locked;              /* and it really is: not in the child of a fork */
-	char *error;              /* what hmm_error() says; malloc'd */
+	uint64_t hmm_id;     /* the struct hmm that holds belongs to; 0: none */
+	struct holds *holds; /* [hit] this thread's references */
+	uint32_t busy;       /* the mirror lock is held, or about to be */
+	bool locked;         /* and it really is: not in the child of a fork */
+	char *error;         /* what hmm_error() says; malloc'd */
 };
 extern HIDDEN __thread struct self self __attribute__((tls_model("initial-exec")));
 
+/* hold.c */
+int holds_init(struct hmm *hmm);
+void holds_fini(struct hmm *hmm);
+int thread_attach(struct hmm *hmm); /* unlocked; makes self.holds usable */
+void holds_thread_exit(void);
+void holds_fork_child(void);
+/* Whoever asks whether slots are held looks at all lists once, for any number of them. */
+uint64_t holds_look_begin(struct hmm *hmm);
+void holds_look(struct hmm *hmm, uint64_t look, uint32_t state);
+bool hold_found(struct hmm *hmm, uint32_t slot, uint64_t look);
+uint64_t hold_more(struct hmm *hmm, uint32_t slot);
+
 /* thread.c */
 struct timespec;
-int thread_attach(struct hmm *hmm); /* unlocked; makes self.counts usable */
-void thread_detach_all(struct hmm *hmm);
-void thread_fork_child(void);
+bool thread_watch_exit(void);
 void core_lock(struct hmm *hmm);
 bool core_lock_within(struct hmm *hmm, uint32_t ms);
 void core_unlock(struct hmm *hmm);
@@ -273,7 +306,6 @@ void slot_publish_locked(struct hmm_mirror *mirror, uint32_t index,
 void slot_revoke_locked(struct hmm *hmm, uint32_t index, struct list *posted);
 void slot_revoke_range_locked(struct hmm *hmm, uint64_t start, uint64_t end,
 			      struct list *posted);
-bool slot_unreferenced(struct hmm *hmm, uint32_t index);
 struct hmm_mirror *slot_mirror(struct hmm *hmm, const struct slot *slot);
 void slot_mapping(struct hmm *hmm, uint32_t index, struct hmm_mapping *out);
 

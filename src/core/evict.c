@@ -17,25 +17,27 @@
 #define EVICT_SLOTS 16 /* taken at a time: a table is full */
 
 /* @mirror NULL: of any mirror. */
-static bool may_go(struct hmm *hmm, struct hmm_mirror *mirror, uint32_t n, uint32_t age)
+static bool may_go(struct hmm *hmm, struct hmm_mirror *mirror, uint32_t n, uint32_t age,
+		   uint64_t look)
 {
 	struct slot *slot = &hmm->slots[n];
 	uint16_t clock = (uint16_t)atomic_load_explicit(&hmm->clock, memory_order_relaxed);
 
 	return slot->state & SLOT_VALID && !(slot->state & SLOT_ONCE) &&
 	       (!mirror || slot->mirror == mirror->id) &&
-	       (uint16_t)(clock - LOAD(slot->used)) >= age && slot_unreferenced(hmm, n);
+	       (uint16_t)(clock - LOAD(slot->used)) >= age && !hold_found(hmm, n, look);
 }
 
 /* One round of the hand; what it takes is subtracted from *bytes and *slots. */
 static bool round_trip(struct hmm *hmm, struct hmm_mirror *mirror, uint32_t age,
-		       uint64_t *bytes, uint32_t *slots, struct list *posted)
+		       uint64_t look, uint64_t *bytes, uint32_t *slots,
+		       struct list *posted)
 {
 	bool any = false;
 
 	for (uint32_t i = 0; i < hmm->slots_high && (*bytes || *slots); i++) {
 		hmm->hand = hmm->hand >= hmm->slots_high ? 1 : hmm->hand + 1;
-		if (!may_go(hmm, mirror, hmm->hand, age))
+		if (!may_go(hmm, mirror, hmm->hand, age, look))
 			continue;
 		uint64_t freed = slot_pinned(hmm, hmm->hand);
 
@@ -58,15 +60,18 @@ static bool round_trip(struct hmm *hmm, struct hmm_mirror *mirror, uint32_t age,
 bool evict_locked(struct hmm *hmm, struct hmm_mirror *mirror, uint64_t bytes,
 		  uint32_t slots, struct list *posted)
 {
+	uint64_t look;
 	bool any;
 
 	core_assert_locked(hmm);
 	if (core_dead(hmm))
 		return false;
+	look = holds_look_begin(hmm);
+	holds_look(hmm, look, SLOT_VALID);
 	atomic_fetch_add_explicit(&hmm->clock, 1, memory_order_relaxed);
-	any = round_trip(hmm, mirror, YOUNG, &bytes, &slots, posted);
+	any = round_trip(hmm, mirror, YOUNG, look, &bytes, &slots, posted);
 	if (bytes || slots)
-		any |= round_trip(hmm, mirror, 0, &bytes, &slots, posted);
+		any |= round_trip(hmm, mirror, 0, look, &bytes, &slots, posted);
 	return any;
 }
 

@@ -14,7 +14,7 @@
 #include <time.h>
 
 #include "core/core.h"
-#include "core/count.h"
+#include "core/hold.h"
 #include "util/arena.h"
 
 #define CLOCK_MISSES 1024 /* misses between two ticks of the eviction clock */
@@ -419,8 +419,8 @@ static int publish(struct attempt *a, struct hmm_translation *out)
 			mirror->device->ops.commit(mirror->device, &a->map);
 		slot_publish_locked(mirror, n, &a->map, flags);
 		a->reserved = 0; /* the slot's now */
-		count_add(&self.counts[n], 1);
-		count_told(mirror, &hmm->slots[n], n, hmm->slots[n].state, r->ptr, out);
+		hold_told(mirror, &hmm->slots[n], n, hmm->slots[n].state, r->ptr,
+			  hold_begin(hmm, n), out);
 		mirror->stats.closed_fills += a->closed;
 		if (!(mirror->stats.misses % CLOCK_MISSES))
 			atomic_fetch_add_explicit(&hmm->clock, 1, memory_order_relaxed);

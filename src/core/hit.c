@@ -2,15 +2,16 @@
 /*
  * What does a translation cost that is there already?
  *
- * No lock, no atomic read-modify-write, no store to a line that another thread writes: the
- * thread counts its reference in its own stripe, then looks whether the slot is (still)
- * valid. Against it stands release.c: it makes the slot invalid, then has every thread
- * pass a full barrier, then sums the counts. Either it sees our count, or we see the slot
- * invalid (the pair is: count, then state | state, barrier, then counts). Without such a
+ * No lock, no atomic read-modify-write, two lines of memory that may be cold (the index's
+ * and the slot's): the thread writes the slot's number into a place of its own list
+ * (hold.c), which stays in its cache, then looks whether the slot is (still) valid. Against
+ * it stands release.c: it makes the slot invalid, then has every thread pass a full
+ * barrier, then looks at the places of all threads. Either it sees ours, or we see the slot
+ * invalid (the pair is: place, then state | state, barrier, then places). Without such a
  * barrier (source_ops.barrier is NULL) we use a fence of our own.
  *
- * A count on a slot that turns out to be another's, or free, is taken back: it delays a
- * release at most.
+ * A slot that turns out to be another's, or free, is given back: it delays a release at
+ * most.
  *
  * The orders, for processors that reorder loads and stores (docs/model/weak.pml has each,
  * and finds the fault where one is left out):
@@ -23,24 +24,27 @@
  *            acquire, finds that.
  *   call     an interposed call revokes before it begins: whoever acts after its return was
  *            told of that by the program's own means, which order the stores before it.
- *   release  state (revoked), barrier, counts | count, state. Of a store and a later load
+ *   release  state (revoked), barrier, places | place, state. Of a store and a later load
  *            each thread passes the barrier before, between or after: it finds the slot
- *            revoked, or its count is found.
- *   put      the same pair with the count taken back: either the releaser finds it, or the
- *            holder finds SLOT_QUEUED or SLOT_HELD and brings the slot back.
+ *            revoked, or its place is found.
+ *   put      the same pair with the place emptied: either the releaser finds it empty, or
+ *            who empties it finds SLOT_QUEUED or SLOT_HELD and brings the slot back.
+ *   hold     a place is filled by its thread only, when it was found empty; whoever gives
+ *            the reference back empties it. So no store of one is lost in another's, and a
+ *            slot that is held stays written down.
  *   reuse    the fields, then state with release | state with acquire, the fields. Nobody
- *            fills a slot again while a count on it may be found.
+ *            fills a slot again while it may be found in a place.
  *   log      the head, fence, entry, head with release | head, entry, head, all but the
  * last with acquire: an entry that was written over is never taken for its predecessor.
  */
 #include <errno.h>
 
 #include "core/core.h"
-#include "core/count.h"
+#include "core/hold.h"
 #include "core/index.h"
 #include "util/arena.h"
 
-/* Our reference is counted: is this the translation that we look for? */
+/* Our reference is written down: is this the translation that we look for? */
 static inline bool slot_fits(const struct hmm *hmm, const struct slot *slot,
 			     uint32_t mirror, uint64_t start, uint64_t end, uint32_t want,
 			     uint32_t *state)
@@ -81,13 +85,13 @@ static __attribute__((noinline)) void bring_back(struct hmm *hmm, uint32_t n,
 		core_unlock(hmm);
 }
 
-/* Take a reference back: its holder is done, or it was counted in vain. */
-static inline void count_back(struct hmm *hmm, uint32_t n)
+/* Give a reference back: its holder is done, or it was taken in vain. */
+static inline void hold_back(struct hmm *hmm, uint32_t n, uint64_t place)
 {
 	uint32_t state;
 
-	count_add(&self.counts[n], (uint32_t)-1);
-	count_fence(hmm);
+	hold_end(hmm, n, place);
+	hold_fence(hmm);
 	state = __atomic_load_n(&hmm->slots[n].state, __ATOMIC_ACQUIRE);
 	if (unlikely(!(state & SLOT_VALID)))
 		bring_back(hmm, n, state);
@@ -119,16 +123,17 @@ static inline __attribute__((always_inline)) bool look_up(struct hmm_mirror *mir
 			     m &= m - 1) {
 				uint32_t n = LOAD(bucket->slots[index_entry(m)]);
 
-				count_add(&self.counts[n], 1);
-				count_fence(hmm);
+				uint64_t place = hold_begin(hmm, n);
+
+				hold_fence(hmm);
 				if (likely(slot_fits(hmm, &hmm->slots[n], mirror->id, start,
 						     end, want, &state))) {
 					slot_touch(hmm, &hmm->slots[n]);
-					count_told(mirror, &hmm->slots[n], n, state, start,
-						   out);
+					hold_told(mirror, &hmm->slots[n], n, state, start,
+						  place, out);
 					return true;
 				}
-				count_back(hmm, n);
+				hold_back(hmm, n, place);
 			}
 			if (likely(!index_passed(bucket)))
 				break;
@@ -241,18 +246,20 @@ static __attribute__((noinline)) int put_slowly(struct hmm_translation *translat
 	int cancel = cancel_disable(), err = 0;
 	struct hmm *hmm = translation->mirror->hmm;
 	struct list posted = {0};
+	uint64_t place;
 
 	if (state & SLOT_STAGE)
 		err = stage_put(translation, moved);
 	translation->mirror = NULL;
+	place = translation->opaque[1];
 	undisturbed_begin();
 	/* Revoked while it is still ours: once it is not, the slot may be another's. */
 	core_lock(hmm);
 	if (!core_dead(hmm)) {
 		if (LOAD(hmm->slots[n].state) & SLOT_VALID)
 			slot_revoke_locked(hmm, n, &posted);
-		count_add(&self.counts[n], (uint32_t)-1);
-		count_fence(hmm);
+		hold_end(hmm, n, place);
+		hold_fence(hmm);
 		release_put_locked(hmm, n);
 	}
 	revoke_unlock(hmm, &posted);
@@ -272,28 +279,25 @@ int hmm_translation_put_moved(struct hmm_translation *translation, size_t moved)
 {
 	struct hmm *hmm;
 	uint32_t n, state;
+	uint64_t place;
 
 	if (unlikely(!translation || !translation->mirror))
 		return not_held();
 	hmm = translation->mirror->hmm;
 	n = (uint32_t)translation->opaque[0];
-	if (unlikely(self.hmm_id != hmm->id)) {
-		if (core_dead(hmm))
-			return 0;
-		/* A thread that never translated: without a stripe of its own it cannot
-		 * count. */
-		int err = thread_attach(hmm);
-
-		if (err)
-			return err;
-	}
+	place = translation->opaque[1];
+	if (unlikely(self.hmm_id != hmm->id) && core_dead(hmm))
+		return 0;
 	if (unlikely(!n || n >= hmm->max_slots))
 		return not_held();
 	state = __atomic_load_n(&hmm->slots[n].state, __ATOMIC_ACQUIRE);
 	if (unlikely(state & SLOT_ONCE))
 		return put_slowly(translation, moved, n, state);
+	/* A copy of it was put already, and the place may be another's by now. */
+	if (unlikely(place && LOAD(*(uint32_t *)(uintptr_t)place) != n))
+		return not_held();
 	translation->mirror = NULL;
-	count_back(hmm, n);
+	hold_back(hmm, n, place);
 	return 0;
 }
 

@@ -64,7 +64,7 @@ void core_stop(struct hmm *hmm)
 void core_destroy(struct hmm *hmm)
 {
 	/* What nobody was woken for; there is no mirror left that could be asked. */
-	thread_detach_all(hmm);
+	holds_fini(hmm);
 	mirrors_fini(hmm);
 	index_fini(&hmm->index);
 	slots_fini(hmm);
@@ -94,7 +94,7 @@ void core_fork_child(struct hmm *hmm)
 {
 	/* Kernels without MADV_WIPEONFORK, and clones that share nothing else. */
 	atomic_store(&hmm->wiped->seq, 0);
-	thread_fork_child();
+	holds_fork_child();
 }
 
 bool core_dead(const struct hmm *hmm)

@@ -274,8 +274,7 @@ static uint64_t own_memory(const struct hmm *hmm)
 					       (sizeof(struct slot) + sizeof(struct cold));
 
 	used += (atomic_load(&hmm->index.table)->mask + 1) * sizeof(struct bucket);
-	return used + (uint64_t)__atomic_load_n(&hmm->nr_stripes, __ATOMIC_RELAXED) *
-			      hmm->slots_high * sizeof(uint32_t);
+	return used + (uint64_t)LOAD(hmm->nr_holds) * sizeof(struct holds);
 }
 
 int hmm_stats_read(struct hmm *hmm, struct hmm_mirror *mirror, struct hmm_stats *out,

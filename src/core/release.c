@@ -3,9 +3,9 @@
  * When, and by whom, are a revoked translation's resources given back? (hard rules 5, 6)
  *
  * Revoked slots wait on the queue. A releaser (the worker; or a thread that needs room, or
- * closes a mirror) takes them all, has every thread pass a barrier, and then sums each
- * one's references: at zero the driver's release is called, with no lock held, and the
- * slot is free. Otherwise it goes on the held list, until a put brings it back.
+ * closes a mirror) takes them all, has every thread pass a barrier, and then looks at what
+ * all threads hold: of what nobody holds the driver's release is called, with no lock held,
+ * and the slot is free. The rest goes on the held list, until a put brings it back.
  *
  * A slot whose driver has nothing to release does not wake the worker: it is reclaimed
  * with the next batch.
@@ -108,11 +108,11 @@ static void park_locked(struct hmm *hmm, uint32_t n)
 	slot_list_push(hmm, &hmm->held, n);
 }
 
-static void release_one(struct hmm *hmm, uint32_t n)
+static void release_one(struct hmm *hmm, uint32_t n, uint64_t look)
 {
 	struct slot *slot = &hmm->slots[n];
 	struct hmm_device *device = slot_mirror(hmm, slot)->device;
-	bool over = slot_unreferenced(hmm, n) || debug_rule_off(6);
+	bool over = !hold_found(hmm, n, look) || debug_rule_off(6);
 	struct hmm_mapping mapping;
 
 	if (core_dead(hmm))
@@ -134,6 +134,7 @@ static void release_one(struct hmm *hmm, uint32_t n)
 void release_run(struct hmm *hmm)
 {
 	int cancel = cancel_disable();
+	uint64_t look;
 	uint32_t n;
 
 	core_lock(hmm);
@@ -142,14 +143,17 @@ void release_run(struct hmm *hmm)
 	hmm->releasing += hmm->queued;
 	hmm->queued = 0;
 	core_unlock(hmm);
-	/* Pairs with the hit path: count, then state | state (revoked), barrier, counts. */
+	look = holds_look_begin(hmm);
+	/* Pairs with the hit path: place, then state | state (revoked), barrier, places. */
 	if (n && hmm->ops->barrier && !hmm->fences)
 		hmm->ops->barrier(hmm->source, &hmm->fences);
 	core_fence();
+	if (n)
+		holds_look(hmm, look, SLOT_QUEUED);
 	while (n) {
 		uint32_t next = hmm->cold[n].right;
 
-		release_one(hmm, n);
+		release_one(hmm, n, look);
 		n = next;
 	}
 	cancel_restore(cancel);

@@ -5,8 +5,8 @@
  *	free -> published (VALID) -> revoked (QUEUED, HELD while somebody holds it) -> free
  *
  * Publishing is the release store of the state word. Revoking clears VALID; from then on
- * nobody can take a new reference (see hit.c), so once the sum of the references has been
- * seen as zero after a barrier it stays zero, and the slot may be used again (rule 6).
+ * nobody can take a new reference (see hit.c), so once it has been seen that nobody holds
+ * it, after a barrier, it stays so, and the slot may be used again (rule 6).
  */
 #include <errno.h>
 
@@ -25,7 +25,9 @@ int slots_init(struct hmm *hmm, uint32_t max)
 	if (!hmm->slots)
 		return err;
 	hmm->cold = arena_reserve((size_t)hmm->max_slots * sizeof(struct cold), &err);
-	if (!hmm->cold)
+	if (hmm->cold)
+		err = holds_init(hmm);
+	if (err)
 		slots_fini(hmm);
 	return err;
 }
@@ -160,18 +162,4 @@ void slot_revoke_range_locked(struct hmm *hmm, uint64_t start, uint64_t end,
 		slot_mirror(hmm, &hmm->slots[n])->stats.revoked++;
 		slot_revoke_locked(hmm, n, posted);
 	}
-}
-
-/*
- * Is the sum of all threads' references zero? A zero is proof only if the slot is not
- * VALID and a barrier has passed since (then no count grows any more); else it is a hint.
- */
-bool slot_unreferenced(struct hmm *hmm, uint32_t n)
-{
-	uint32_t stripes = __atomic_load_n(&hmm->nr_stripes, __ATOMIC_ACQUIRE);
-	uint32_t sum = 0;
-
-	for (uint32_t i = 0; i < stripes; i++)
-		sum += atomic_load_explicit(&hmm->counts[i][n], memory_order_acquire);
-	return sum == 0;
 }

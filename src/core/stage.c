@@ -20,12 +20,15 @@
 #include "core/core.h"
 #include "util/arena.h"
 
+#define IS_BOUNCE \
+	1ull /* in struct hmm_translation.opaque[1]; else it is a place (hold.h) */
+
 struct bounce {
 	struct hmm_mapping mapping;
 	uint64_t size;
 	struct bounce *next;
 	/* The use it is in. */
-	uint64_t ptr, len;
+	uint64_t ptr, len, place;
 	unsigned int access;
 };
 
@@ -185,26 +188,27 @@ int stage_get(struct request *r, bool readable, struct hmm_translation *out)
 	if (err) {
 		if (bounce)
 			bounce_put(mirror, bounce);
-		out->opaque[1] = 0;
 		hmm_translation_put(out);
 		return err;
 	}
 	out->addr = bounce->mapping.addr;
 	out->key = bounce->mapping.key;
 	out->mode = HMM_MODE_STAGE;
-	out->opaque[1] = (uintptr_t)bounce;
+	bounce->place = out->opaque[1];
+	out->opaque[1] = (uintptr_t)bounce | IS_BOUNCE;
 	return 0;
 }
 
 int stage_put(struct hmm_translation *translation, size_t moved)
 {
 	struct hmm_mirror *mirror = translation->mirror;
-	struct bounce *bounce = (struct bounce *)(uintptr_t)translation->opaque[1];
+	uint64_t is = translation->opaque[1];
+	struct bounce *bounce = (struct bounce *)(uintptr_t)(is & ~IS_BOUNCE);
 	struct hmm *hmm = mirror->hmm;
 	int err = 0;
 
-	if (!bounce)
-		return 0;
+	if (!(is & IS_BOUNCE))
+		return 0; /* it could not be filled */
 	if (bounce->access & HMM_WRITE && moved)
 		err = hmm->ops->copy_out(hmm->source, bounce->ptr, bounce->mapping.memory,
 					 moved < bounce->len ? moved : bounce->len);
@@ -215,8 +219,8 @@ int stage_put(struct hmm_translation *translation, size_t moved)
 			"longer there, or no longer writable",
 			(unsigned long long)bounce->ptr,
 			(unsigned long long)(bounce->ptr + bounce->len));
+	translation->opaque[1] = bounce->place;
 	bounce_put(mirror, bounce);
-	translation->opaque[1] = 0;
 	return err;
 }
 

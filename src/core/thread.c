@@ -1,13 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * What does the library keep for each thread?
+ * What does a thread have of the library's: the mirror lock, its last error, and an end?
  *
- * Its references to translations (a stripe: an array with a word a slot, written by this
- * thread alone), whether it is inside the core, and its last error. A stripe goes back to
- * the struct hmm when the thread ends; what is counted in it stays: only the sum over all
- * stripes means something.
- *
- * More than STRIPES - 1 threads share the last one, with atomic additions.
+ * Its references are in hold.c.
  */
 #include <errno.h>
 #include <stdarg.h>
@@ -17,7 +12,6 @@
 #include <time.h>
 
 #include "core/core.h"
-#include "util/arena.h"
 
 #define ERROR_SIZE 320
 
@@ -27,31 +21,9 @@ static pthread_key_t key;
 static pthread_once_t key_once = PTHREAD_ONCE_INIT;
 static bool key_ok;
 
-/* The struct hmm whose stripes threads hold now; guarded by stripe_lock. */
-static pthread_mutex_t stripe_lock = PTHREAD_MUTEX_INITIALIZER;
-static struct hmm *current;
-
-static void stripes_lock(void)
-{
-	undisturbed_begin();
-	pthread_mutex_lock(&stripe_lock);
-}
-
-static void stripes_unlock(void)
-{
-	pthread_mutex_unlock(&stripe_lock);
-	undisturbed_end();
-}
-
 static void thread_exit(void *unused)
 {
-	stripes_lock();
-	if (current && self.hmm_id == current->id && !self.shared)
-		for (uint32_t i = 0; i < current->nr_stripes; i++)
-			if (current->counts[i] == self.counts)
-				current->stripes_free |= 1ull << i;
-	stripes_unlock();
-	self.hmm_id = 0;
+	holds_thread_exit();
 	free(self.error);
 	self.error = NULL;
 }
@@ -61,82 +33,11 @@ static void key_make(void)
 	key_ok = pthread_key_create(&key, thread_exit) == 0;
 }
 
-/* A destructor for this thread; without one its stripe would be lost at its end. */
-static bool thread_watch_exit(void)
+/* A destructor for this thread; without one its list would be lost at its end. */
+bool thread_watch_exit(void)
 {
 	pthread_once(&key_once, key_make);
 	return key_ok && pthread_setspecific(key, &self) == 0;
-}
-
-static int stripe_take(struct hmm *hmm, uint32_t *out)
-{
-	int err;
-
-	if (hmm->stripes_free) {
-		*out = (uint32_t)__builtin_ctzll(hmm->stripes_free);
-		hmm->stripes_free &= hmm->stripes_free - 1;
-		return 0;
-	}
-	if (hmm->nr_stripes == STRIPES) {
-		*out = STRIPES - 1;
-		return 0;
-	}
-	_Atomic uint32_t *counts =
-		arena_reserve((size_t)hmm->max_slots * sizeof(*counts), &err);
-	if (!counts)
-		return err;
-	*out = hmm->nr_stripes;
-	/* slot_sum() reads nr_stripes, then the arrays. */
-	hmm->counts[*out] = counts;
-	__atomic_store_n(&hmm->nr_stripes, *out + 1, __ATOMIC_RELEASE);
-	return 0;
-}
-
-int thread_attach(struct hmm *hmm)
-{
-	uint32_t stripe = 0;
-
-	if (self.hmm_id == hmm->id)
-		return 0;
-	if (!thread_watch_exit())
-		return core_error(-ENOMEM,
-				  "cannot keep a record of this thread: out of memory "
-				  "or of thread keys");
-	stripes_lock();
-	current = hmm;
-	int err = stripe_take(hmm, &stripe);
-	stripes_unlock();
-	if (err)
-		return core_error(err,
-				  "cannot reserve %zu bytes of address space for this "
-				  "thread's references: raise RLIMIT_AS or lower "
-				  "max_translations",
-				  (size_t)hmm->max_slots * 4);
-	self.counts = hmm->counts[stripe];
-	self.shared = stripe == STRIPES - 1;
-	self.hmm_id = hmm->id;
-	return 0;
-}
-
-void thread_detach_all(struct hmm *hmm)
-{
-	stripes_lock();
-	if (current == hmm)
-		current = NULL;
-	stripes_unlock();
-	for (uint32_t i = 0; i < hmm->nr_stripes; i++)
-		arena_free(hmm->counts[i], (size_t)hmm->max_slots * sizeof(uint32_t));
-	if (self.hmm_id == hmm->id)
-		self.hmm_id = 0;
-}
-
-/* The other threads are gone, and may have held the lock; what was counted is the parent's.
- */
-void thread_fork_child(void)
-{
-	pthread_mutex_init(&stripe_lock, NULL);
-	current = NULL;
-	self.hmm_id = 0;
 }
 
 /*

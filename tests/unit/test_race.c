@@ -231,7 +231,7 @@ static void hits_against_revocation(void)
 	down();
 }
 
-/* ---- more threads than there are arrays for ---------------------------------------------
+/* ---- many threads, many references ---------------------------------------------
  */
 
 #define CROWD 100
@@ -277,7 +277,58 @@ static void a_crowd(void)
 	down();
 }
 
-/* Threads that come and go use the arrays of those that went. */
+/* One thread holds more than its list has places for, and another puts them all. */
+#define MANY 200
+
+static struct hmm_translation many[MANY];
+
+static void *put_all(void *arg)
+{
+	for (unsigned int i = 0; i < MANY; i++) {
+		fake_operation_end(&dev, &many[i]);
+		CHECK(!hmm_translation_put(&many[i]));
+	}
+	return NULL;
+}
+
+static void hold(unsigned int n)
+{
+	for (unsigned int i = 0; i < n; i++) {
+		CHECK(!hmm_translate(mirror, fake_ptr(i % 8), 1, HMM_READ, &many[i]));
+		fake_operation_begin(&dev, &many[i]);
+	}
+}
+
+static void more_than_a_list(void)
+{
+	struct hmm_translation copy;
+	pthread_t thread;
+
+	up(false, only_pin, NULL);
+	hold(MANY);
+	CHECK(fake.hmm->any_more);
+	CHECK(!hmm_invalidate(fake.hmm, fake_ptr(0), AREA * FAKE_PAGE));
+	CHECK(hmm_quiesce(fake.hmm, 0) == -ETIMEDOUT && dev.releases == 0);
+	CHECK(!pthread_create(&thread, NULL, put_all, NULL));
+	pthread_join(thread, NULL);
+	CHECK(!hmm_quiesce(fake.hmm, 5000));
+	CHECK(dev.releases == dev.maps);
+	/* The places that the other thread emptied are used again. */
+	fake.hmm->any_more = false;
+	hold(HOLDS);
+	CHECK(!fake.hmm->any_more);
+	copy = many[0];
+	fake_operation_end(&dev, &many[0]);
+	CHECK(!hmm_translation_put(&many[0]));
+	CHECK(hmm_translation_put(&copy) == -EINVAL); /* put twice */
+	for (unsigned int i = 1; i < HOLDS; i++) {
+		fake_operation_end(&dev, &many[i]);
+		CHECK(!hmm_translation_put(&many[i]));
+	}
+	down();
+}
+
+/* Threads that come and go use the lists of those that went. */
 static void *comer(void *arg)
 {
 	struct hmm_translation t;
@@ -296,7 +347,7 @@ static void come_and_go(void)
 		CHECK(!pthread_create(&thread, NULL, comer, NULL));
 		pthread_join(thread, NULL);
 	}
-	CHECK(fake.hmm->nr_stripes <= 4);
+	CHECK(fake.hmm->nr_holds <= 4);
 	down();
 }
 
@@ -310,6 +361,7 @@ int main(void)
 	RUN(under_limits);
 	RUN(hits_against_revocation);
 	RUN(a_crowd);
+	RUN(more_than_a_list);
 	RUN(come_and_go);
 	return 0;
 }
