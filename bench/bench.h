@@ -3,8 +3,10 @@
  * What does every benchmark share?
  *
  * A benchmark measures the library, the limit (the bare system call, the bare structure)
- * and, where there is one, a peer, on the same work in the same run: one sample of each in
- * turn, several times; what is told is the median.
+ * and, where there is one, a peer, on the same work in the same run, in short rounds: one
+ * sample of each in turn. What is told of each is the median. What they are told to be of
+ * each other is the median of the rounds' ratios: what disturbs the machine for longer than
+ * a round disturbs all sides of it.
  */
 #ifndef BENCH_BENCH_H
 #define BENCH_BENCH_H
@@ -14,7 +16,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define BENCH_RUNS_MAX 101
+#define BENCH_RUNS_MAX 99
+#define ROUNDS_A_RUN   3 /* where a round is short */
 
 struct samples {
 	double value[BENCH_RUNS_MAX];
@@ -23,6 +26,9 @@ struct samples {
 
 void sample(struct samples *samples, double value);
 double median(const struct samples *samples); /* NAN when there is none */
+/* Of a's sample to b's, round by round; NAN: there is none. */
+double median_ratio(const struct samples *a, const struct samples *b);
+double median_difference(const struct samples *a, const struct samples *b);
 
 /* One line of the report; what was not measured is NAN. */
 struct row {
@@ -31,9 +37,10 @@ struct row {
 	const char *unit;
 	double ours, limit, peer;
 	const char *limit_name, *peer_name;
-	double aim;           /* NAN: no aim */
-	double aim_value;     /* what is compared with aim */
-	const char *aim_text; /* "at most 20 ns", "at least 0.97 of registered once" */
+	double of_limit, of_peer; /* ours as a part of it */
+	double aim;               /* NAN: no aim */
+	double aim_value;         /* what is compared with aim */
+	const char *aim_text;     /* "at most 20 ns", "at least 0.97 of registered once" */
 	bool aim_at_least;
 };
 
@@ -50,16 +57,23 @@ struct bench {
 struct row *row_add(struct bench *bench, const char *name, const char *unit,
 		    const char *format, ...) __attribute__((format(printf, 4, 5)));
 
+/* What was measured in turns; NULL: not measured. */
+void row_compare(struct row *row, const struct samples *ours, const struct samples *limit,
+		 const char *limit_name, const struct samples *peer, const char *peer_name);
+
 double now_ns(void);
 void die(const char *format, ...) __attribute__((format(printf, 1, 2), noreturn));
 /* die() with hmm_error() if err is not 0. */
 void check_hmm(int err, const char *what);
 /* Anonymous memory that this process has, in bytes. */
 uint64_t resident_bytes(void);
-/* The output of a peer's program beside this one; NULL: it is not there. */
-char *peer_output(const char *program, const char *arguments);
-/* The number behind a line's beginning; NAN: no such line. */
-double peer_value(const char *output, const char *line);
+/* A peer's program beside this one, which waits to be asked; NULL: it is not there. */
+struct peer;
+struct peer *peer_start(const char *program);
+/* What it measures now; NAN: it cannot. @peer may be NULL. */
+double peer_ask(struct peer *peer, const char *format, ...)
+	__attribute__((format(printf, 2, 3)));
+void peer_stop(struct peer *peer);
 
 /* null.c: a device whose registration does nothing, as the peers are measured with. */
 struct null_device;
@@ -76,6 +90,7 @@ void bench_unmap(struct bench *bench);
 void bench_range(struct bench *bench);
 void bench_uring(struct bench *bench);
 void bench_memory(struct bench *bench);
+void bench_scale(struct bench *bench);
 void bench_dax(struct bench *bench);
 
 #endif

@@ -62,9 +62,7 @@ static struct row *add(struct bench *bench, const struct dax *dax, const char *u
 {
 	struct row *row = row_add(bench, "dax", unit, "%s: %s", dax->place->type, what);
 
-	row->ours = median(ours);
-	row->limit = median(limit);
-	row->limit_name = limit_name;
+	row_compare(row, ours, limit, limit_name, NULL, NULL);
 	return row;
 }
 
@@ -282,8 +280,7 @@ static void reads(struct bench *bench, const struct dax *dax, struct hmm *hmm)
 				     : "taken");
 	struct row *row = add(bench, dax, "GB/s", what, &mine, &none, NULL);
 
-	row->peer = median(&peer);
-	row->peer_name = "plain io_uring";
+	row_compare(row, &mine, NULL, NULL, &peer, "plain io_uring");
 }
 
 void bench_dax(struct bench *bench)

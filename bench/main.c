@@ -30,19 +30,27 @@ static const struct {
 	{"range", "fault and snapshot of a range", bench_range},
 	{"uring", "io_uring reads through the mirror", bench_uring},
 	{"memory", "memory of the library", bench_memory},
+	{"scale",
+	 "how costs grow with translations, mirrors, mappings, threads, processors",
+	 bench_scale},
 	{"dax", "files on DAX file systems, where some are named", bench_dax},
 };
 #define BENCHES (sizeof(benches) / sizeof(benches[0]))
+
+#define RUNS_MAX (BENCH_RUNS_MAX / ROUNDS_A_RUN)
 
 static bool aim_met(const struct row *row)
 {
 	return row->aim_at_least ? row->aim_value >= row->aim : row->aim_value <= row->aim;
 }
 
-static void value_cell(struct table *table, double value, const char *name)
+static void value_cell(struct table *table, double value, const char *name, double part)
 {
 	if (isnan(value))
 		table_cell(table, TABLE_FAINT, "-");
+	else if (name && !isnan(part))
+		table_cell(table, TABLE_PLAIN, "%.*f %s (%.*f)", value < 10 ? 2 : 1, value,
+			   name, part < 10 ? 2 : 1, part);
 	else if (name)
 		table_cell(table, TABLE_PLAIN, "%.*f %s", value < 10 ? 2 : 1, value, name);
 	else
@@ -65,10 +73,10 @@ static void print_table(const struct bench *bench)
 			table_heading(table, "%s", row->bench);
 		last = row->bench;
 		table_cell(table, TABLE_PLAIN, "%s", row->what);
-		value_cell(table, row->ours, NULL);
+		value_cell(table, row->ours, NULL, NAN);
 		table_cell(table, TABLE_FAINT, "%s", row->unit);
-		value_cell(table, row->limit, row->limit_name);
-		value_cell(table, row->peer, row->peer_name);
+		value_cell(table, row->limit, row->limit_name, row->of_limit);
+		value_cell(table, row->peer, row->peer_name, row->of_peer);
 		if (isnan(row->aim) || isnan(row->aim_value))
 			table_cell(table, TABLE_FAINT, "-");
 		else
@@ -80,7 +88,9 @@ static void print_table(const struct bench *bench)
 	table_destroy(table);
 	printf("\nMedians of %u runs. limit: the bare call or structure on the same work; "
 	       "peer: "
-	       "what programs use today.\n",
+	       "what programs use today.\nIn brackets: libhmm's figure as a part of it, "
+	       "the "
+	       "median of the rounds' ratios.\n",
 	       bench->runs);
 	if (bench->not_measured)
 		printf("dax was not measured: %s\n", bench->not_measured);
@@ -101,11 +111,13 @@ static int write_json(const struct bench *bench, const char *path)
 	for (unsigned int i = 0; i < bench->nr_rows; i++) {
 		const struct row *row = &bench->rows[i];
 		json_t *one =
-			json_pack("{s:s, s:s, s:s, s:o, s:o, s:s?, s:o, s:s?}", "bench",
-				  row->bench, "what", row->what, "unit", row->unit,
+			json_pack("{s:s, s:s, s:s, s:o, s:o, s:s?, s:o, s:o, s:s?, s:o}",
+				  "bench", row->bench, "what", row->what, "unit", row->unit,
 				  "libhmm", number(row->ours), "limit", number(row->limit),
-				  "limit_name", row->limit_name, "peer", number(row->peer),
-				  "peer_name", row->peer_name);
+				  "limit_name", row->limit_name, "of_limit",
+				  number(row->of_limit), "peer", number(row->peer),
+				  "peer_name", row->peer_name, "of_peer",
+				  number(row->of_peer));
 
 		if (!isnan(row->aim) && !isnan(row->aim_value)) {
 			json_object_set_new(one, "aim", json_string(row->aim_text));
@@ -194,12 +206,12 @@ static int parse(struct bench *bench, int argc, char **argv, const char **json)
 
 		switch (c) {
 		case 'r':
-			runs = strtoul(optarg, &end, 10);
-			if (!*optarg || *end || !runs || runs > BENCH_RUNS_MAX) {
+			runs = optarg ? strtoul(optarg, &end, 10) : 0;
+			if (!end || !*optarg || *end || !runs || runs > RUNS_MAX) {
 				fprintf(stderr,
 					"hmm bench: --runs takes a number from 1 to %d, "
 					"not \"%s\"\n",
-					BENCH_RUNS_MAX, optarg);
+					RUNS_MAX, optarg);
 				return 2;
 			}
 			bench->runs = (unsigned int)runs;

@@ -3,7 +3,9 @@
  * How is a figure measured, and told as a row? For all benchmarks: samples, time, memory,
  * and the programs of peers.
  */
+#include <fcntl.h>
 #include <math.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -38,6 +40,40 @@ double median(const struct samples *samples)
 	return sorted.value[sorted.count / 2];
 }
 
+double median_ratio(const struct samples *a, const struct samples *b)
+{
+	struct samples ratios = {0};
+
+	for (unsigned int i = 0; i < a->count && i < b->count; i++)
+		sample(&ratios, a->value[i] / b->value[i]);
+	return median(&ratios);
+}
+
+double median_difference(const struct samples *a, const struct samples *b)
+{
+	struct samples differences = {0};
+
+	for (unsigned int i = 0; i < a->count && i < b->count; i++)
+		sample(&differences, a->value[i] - b->value[i]);
+	return median(&differences);
+}
+
+void row_compare(struct row *row, const struct samples *ours, const struct samples *limit,
+		 const char *limit_name, const struct samples *peer, const char *peer_name)
+{
+	row->ours = median(ours);
+	if (limit) {
+		row->limit = median(limit);
+		row->limit_name = limit_name;
+		row->of_limit = median_ratio(ours, limit);
+	}
+	if (peer) {
+		row->peer = median(peer);
+		row->peer_name = peer_name;
+		row->of_peer = median_ratio(ours, peer);
+	}
+}
+
 struct row *row_add(struct bench *bench, const char *name, const char *unit,
 		    const char *format, ...)
 {
@@ -52,6 +88,8 @@ struct row *row_add(struct bench *bench, const char *name, const char *unit,
 			    .ours = NAN,
 			    .limit = NAN,
 			    .peer = NAN,
+			    .of_limit = NAN,
+			    .of_peer = NAN,
 			    .aim = NAN,
 			    .aim_value = NAN};
 	va_start(args, format);
@@ -105,45 +143,76 @@ uint64_t resident_bytes(void)
 	return kb << 10;
 }
 
-char *peer_output(const char *program, const char *arguments)
+/* ---- peers ------------------------------------------------------------------------ */
+
+struct peer {
+	pid_t pid;
+	FILE *to, *from;
+};
+
+static void peer_run(const char *path, const int to[2], const int from[2])
 {
-	char self[512], command[1200], *text = NULL;
-	size_t size = 0, n;
-	FILE *f, *out;
-	ssize_t len = readlink("/proc/self/exe", self, sizeof(self) - 1);
-
-	if (len < 0)
-		return NULL;
-	self[len] = 0;
-	*strrchr(self, '/') = 0;
-	snprintf(command, sizeof(command), "%s/%s", self, program);
-	if (access(command, X_OK))
-		return NULL;
-	table_progress("%s %s", program, arguments);
-	snprintf(command, sizeof(command), "UCX_LOG_LEVEL=fatal '%s/%s' %s 2>/dev/null",
-		 self, program, arguments);
-	f = popen(command, "re");
-	out = open_memstream(&text, &size);
-	char buffer[4096];
-
-	while (f && out && (n = fread(buffer, 1, sizeof(buffer), f)) > 0)
-		fwrite(buffer, 1, n, out);
-	if (out)
-		fclose(out);
-	if (!f || pclose(f) != 0) {
-		free(text);
-		return NULL;
-	}
-	return text;
+	dup2(to[0], STDIN_FILENO);
+	dup2(from[1], STDOUT_FILENO);
+	setenv("UCX_LOG_LEVEL", "fatal", 1);
+	execl(path, path, (char *)NULL);
+	_exit(1);
 }
 
-double peer_value(const char *output, const char *line)
+struct peer *peer_start(const char *program)
 {
-	const char *at = output;
+	struct peer *peer = calloc(1, sizeof(*peer));
+	char self[512], path[1200];
+	int to[2], from[2];
+	ssize_t len = readlink("/proc/self/exe", self, sizeof(self) - 1);
 
-	while (at && strncmp(at, line, strlen(line))) {
-		at = strchr(at, '\n');
-		at = at ? at + 1 : NULL;
+	if (!peer || len < 0)
+		die("out of memory, or /proc is not mounted");
+	self[len] = 0;
+	*strrchr(self, '/') = 0;
+	snprintf(path, sizeof(path), "%s/%s", self, program);
+	if (access(path, X_OK)) {
+		free(peer);
+		return NULL;
 	}
-	return at ? strtod(at + strlen(line), NULL) : NAN;
+	if (pipe2(to, O_CLOEXEC) || pipe2(from, O_CLOEXEC))
+		die("no pipe");
+	peer->pid = fork();
+	if (peer->pid < 0)
+		die("cannot fork");
+	if (!peer->pid)
+		peer_run(path, to, from);
+	close(to[0]);
+	close(from[1]);
+	peer->to = fdopen(to[1], "w");
+	peer->from = fdopen(from[0], "r");
+	if (!peer->to || !peer->from)
+		die("out of memory");
+	signal(SIGPIPE, SIG_IGN); /* it may have ended: then it says nothing */
+	return peer;
+}
+
+double peer_ask(struct peer *peer, const char *format, ...)
+{
+	double value = NAN;
+	va_list args;
+
+	if (!peer)
+		return NAN;
+	va_start(args, format);
+	vfprintf(peer->to, format, args);
+	va_end(args);
+	fputc('\n', peer->to);
+	fflush(peer->to);
+	return fscanf(peer->from, "%lf", &value) == 1 ? value : NAN;
+}
+
+void peer_stop(struct peer *peer)
+{
+	if (!peer)
+		return;
+	fclose(peer->to);
+	fclose(peer->from);
+	waitpid(peer->pid, NULL, 0);
+	free(peer);
 }

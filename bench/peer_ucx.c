@@ -2,11 +2,13 @@
 /*
  * The peer: UCX's registration cache on the work of bench/translate.c and bench/unmap.c.
  *
- *	hmm-bench-ucx hits MOST RUNS
- *	hmm-bench-ucx unmap COUNT RUNS
+ * It is asked by lines on its standard input, and answers each with a number:
  *
- * Prints a line a result. A program of its own, not linked to libhmm: both put themselves
- * before libc's munmap.
+ *	grow N                     so many regions are in the cache; ns for each new one
+ *	hit REGIONS THREADS ROUNDS ns for a get and put of a random one
+ *	unmap KIND COUNT           us for an munmap; 0: raw, 1: libc's, 2: of what is cached
+ *
+ * A program of its own, not linked to libhmm: both put themselves before libc's munmap.
  */
 #include <limits.h>
 #include <pthread.h>
@@ -25,7 +27,7 @@
 
 #define REGION  (64ull << 10)
 #define THREADS 2
-#define RUNS    101
+#define MOST    1000000u
 
 static ucs_rcache_t *cache;
 static char *base;
@@ -43,19 +45,6 @@ static double now_ns(void)
 
 	clock_gettime(CLOCK_MONOTONIC, &t);
 	return (double)t.tv_sec * 1e9 + (double)t.tv_nsec;
-}
-
-static int compare(const void *a, const void *b)
-{
-	double x = *(const double *)a, y = *(const double *)b;
-
-	return x < y ? -1 : x > y;
-}
-
-static double median(double *v, int n)
-{
-	qsort(v, (size_t)n, sizeof(*v), compare);
-	return v[n / 2];
 }
 
 static ucs_status_t mem_reg(void *context, ucs_rcache_t *rcache, void *arg,
@@ -143,29 +132,16 @@ static double run(uint32_t regions, int threads)
 	return sum / threads;
 }
 
-static void measure_hits(uint32_t most, int runs)
+static uint32_t cached;
+
+static double grow(uint32_t regions)
 {
-	static const uint32_t sizes[] = {1, 1000, 100000, 1000000};
-	double v[RUNS];
-	uint32_t done = 0;
+	uint32_t made = regions - cached;
+	double start = now_ns();
 
-	base = mmap(NULL, (most + 1ull) * REGION, PROT_READ | PROT_WRITE,
-		    MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-	if (base == MAP_FAILED)
-		exit(1);
-	for (int i = 0; i < 4 && sizes[i] <= most; i++) {
-		double start = now_ns();
-		uint32_t made = sizes[i] - done;
-
-		for (; done < sizes[i]; done++)
-			get_put(base + done * REGION);
-		printf("miss %u %f\n", sizes[i], (now_ns() - start) / made);
-		for (int threads = 1; threads <= THREADS; threads++) {
-			for (int r = 0; r < runs; r++)
-				v[r] = run(sizes[i], threads);
-			printf("hit %u %d %f\n", sizes[i], threads, median(v, runs));
-		}
-	}
+	for (; cached < regions; cached++)
+		get_put(base + cached * REGION);
+	return (now_ns() - start) / made;
 }
 
 /* us for one munmap of 64 KiB that was written to; kind: 0 raw, 1 libc, 2 in the cache. */
@@ -193,31 +169,35 @@ static double unmap_one(uint32_t count, int kind)
 	return ns / count / 1000;
 }
 
-static void measure_unmap(uint32_t count, int runs)
+static double answer(const char *line)
 {
-	static const char *const names[] = {"raw", "unregistered", "registered"};
-	double v[3][RUNS];
+	unsigned int a, b, c;
 
-	for (int r = 0; r < runs; r++)
-		for (int kind = 0; kind < 3; kind++)
-			v[kind][r] = unmap_one(count, kind);
-	for (int kind = 0; kind < 3; kind++)
-		printf("unmap %s %f\n", names[kind], median(v[kind], runs));
+	if (sscanf(line, "grow %u", &a) == 1 && a > cached && a <= MOST)
+		return grow(a);
+	if (sscanf(line, "hit %u %u %u", &a, &b, &c) == 3 && a <= cached &&
+	    b - 1 < THREADS) {
+		rounds = c;
+		return run(a, (int)b);
+	}
+	if (sscanf(line, "unmap %u %u", &a, &b) == 2)
+		return unmap_one(b, (int)a);
+	fprintf(stderr, "hmm-bench-ucx: not understood: %s", line);
+	exit(2);
 }
 
-int main(int argc, char **argv)
+int main(void)
 {
-	int runs = argc > 3 ? atoi(argv[3]) : 0;
-	int n = argc > 3 ? atoi(argv[2]) : 0;
+	char line[128];
 
-	if (runs < 1 || runs > RUNS || n < 1) {
-		fprintf(stderr, "usage: hmm-bench-ucx hits MOST RUNS | unmap COUNT RUNS\n");
-		return 2;
-	}
 	make_cache();
-	if (!strcmp(argv[1], "hits"))
-		measure_hits((uint32_t)n, runs);
-	else
-		measure_unmap((uint32_t)n, runs);
+	base = mmap(NULL, (MOST + 1ull) * REGION, PROT_READ | PROT_WRITE,
+		    MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	if (base == MAP_FAILED)
+		return 1;
+	while (fgets(line, sizeof(line), stdin)) {
+		printf("%f\n", answer(line));
+		fflush(stdout);
+	}
 	return 0;
 }

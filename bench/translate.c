@@ -107,25 +107,14 @@ static struct line *make_ring(uint32_t lines)
 	return ring;
 }
 
-static void measure_memory(struct bench *bench, uint32_t lines)
+/* ns a read; the ring is as long as there are translations. */
+static double read_ns(struct line **at, uint32_t rounds)
 {
-	struct line *ring = make_ring(lines), *at = ring;
-	struct samples samples = {0};
-	struct row *row;
+	double start = now_ns();
 
-	for (unsigned int run = 0; run < bench->runs; run++) {
-		double start = now_ns();
-
-		for (uint32_t i = 0; i < lines; i++)
-			at = *(struct line *volatile *)&at->next;
-		sample(&samples, (now_ns() - start) / lines);
-	}
-	row = row_add(bench, "translate", "ns", "this machine: a read among %u cache lines",
-		      lines);
-	row->ours = NAN;
-	row->limit = median(&samples);
-	row->limit_name = "dependent load";
-	free(ring);
+	for (uint32_t i = 0; i < rounds; i++)
+		*at = *(struct line *volatile *)&(*at)->next;
+	return (now_ns() - start) / rounds;
 }
 
 /* The mean over the threads. */
@@ -153,49 +142,72 @@ static double run(void *(*body)(void *), const struct job *job, int threads)
 	return sum / threads;
 }
 
-static void measure_hits(struct bench *bench, struct job *job, const char *peer,
-			 double *one)
-{
-	for (int threads = 1; threads <= THREADS; threads++) {
-		struct samples ours = {0}, limit = {0};
-		struct job plain = *job;
-		char line[64];
+/* What all rounds found, one sample of each a round. */
+struct found {
+	struct samples ours, limit, peer, read;
+};
 
-		plain.plain = calloc(job->regions, sizeof(*plain.plain));
-		if (!plain.plain)
-			die("out of memory");
-		for (unsigned int i = 0; i < bench->runs; i++) {
-			sample(&ours, run(run_ours, job, threads));
-			sample(&limit, run(run_limit, &plain, threads));
-		}
-		free(plain.plain);
-		struct row *row =
-			row_add(bench, "translate", "ns", "hit, %u regions, %d thread%s",
-				job->regions, threads, threads > 1 ? "s" : "");
-		row->ours = median(&ours);
-		row->limit = median(&limit);
-		row->limit_name = "bare array";
-		snprintf(line, sizeof(line), "hit %u %d ", job->regions, threads);
-		row->peer = peer_value(peer, line);
-		row->peer_name = "ucs_rcache";
+static void measure_rounds(struct bench *bench, const struct job *job, int threads,
+			   struct peer *peer, struct found *found)
+{
+	struct line *ring = make_ring(job->regions), *at = ring;
+	struct job plain = *job;
+
+	plain.plain = calloc(job->regions, sizeof(*plain.plain));
+	if (!plain.plain)
+		die("out of memory");
+	*found = (struct found){0};
+	for (unsigned int i = 0; i < bench->runs * ROUNDS_A_RUN; i++) {
+		double theirs =
+			peer_ask(peer, "hit %u %d %u", job->regions, threads, job->rounds);
+
+		sample(&found->ours, run(run_ours, job, threads));
+		sample(&found->limit, run(run_limit, &plain, threads));
+		sample(&found->read, read_ns(&at, job->rounds));
+		if (peer)
+			sample(&found->peer, theirs);
+	}
+	free(plain.plain);
+	free(ring);
+}
+
+static void add_ratio(struct bench *bench, const char *what, const struct samples *a,
+		      const struct samples *b, double aim, bool at_least, const char *text)
+{
+	struct row *row = row_add(bench, "translate", "times", "%s", what);
+
+	row->ours = row->aim_value = median_ratio(a, b);
+	row->aim = aim;
+	row->aim_at_least = at_least;
+	row->aim_text = text;
+}
+
+static void measure_hits(struct bench *bench, const struct job *job, struct peer *peer)
+{
+	struct samples one = {0};
+
+	for (int threads = 1; threads <= THREADS; threads++) {
+		struct found found;
+		char what[80];
+
+		measure_rounds(bench, job, threads, peer, &found);
+		snprintf(what, sizeof(what), "hit, %u regions, %d thread%s", job->regions,
+			 threads, threads > 1 ? "s" : "");
+		row_compare(row_add(bench, "translate", "ns", "%s", what), &found.ours,
+			    &found.limit, "bare array", peer ? &found.peer : NULL,
+			    "ucs_rcache");
 		if (threads == 1)
-			*one = row->ours;
-		if (job->regions == 100000 && threads == 1) {
-			row->aim = 20;
-			row->aim_value = row->ours;
-			row->aim_text = "at most 20 ns";
-			struct row *times =
-				row_add(bench, "translate", "times",
-					"hit, 100000 regions: faster than the peer");
-			times->ours = times->aim_value = row->peer / row->ours;
-			times->aim = 4;
-			times->aim_at_least = true;
-			times->aim_text = "at least 4";
-		} else if (threads == 2) {
-			row->aim = *one * 1.05;
-			row->aim_value = row->ours;
-			row->aim_text = "no slower than one thread (within 5 %)";
-		}
+			one = found.ours;
+		else
+			add_ratio(bench, "... two threads, of one", &found.ours, &one, 1.05,
+				  false, "at most 1.05");
+		if (job->regions < 100000)
+			continue;
+		if (peer)
+			add_ratio(bench, "... faster than the peer", &found.peer,
+				  &found.ours, 4, true, "at least 4");
+		add_ratio(bench, "... of one dependent read among as many lines",
+			  &found.ours, &found.read, 1, false, "at most 1");
 	}
 }
 
@@ -213,41 +225,57 @@ static double fill(struct job *job, uint32_t from, uint32_t to)
 	return (now_ns() - start) / (to - from);
 }
 
+#define MISSES 1000 /* in a round */
+
+/* The next regions, in sequence: ours and the peer's in turns. */
+static void grow(struct bench *bench, struct job *job, uint32_t regions, struct peer *peer)
+{
+	struct samples ours = {0}, theirs = {0};
+	struct row *row;
+
+	while (job->regions < regions) {
+		uint32_t to = job->regions + MISSES;
+
+		if (regions - job->regions <= MISSES || ours.count == BENCH_RUNS_MAX)
+			to = regions;
+		sample(&ours, fill(job, job->regions, to));
+		if (peer)
+			sample(&theirs, peer_ask(peer, "grow %u", to));
+		job->regions = to;
+	}
+	if (regions != 100000)
+		return;
+	row = row_add(bench, "translate", "ns", "miss, 100000 regions in sequence");
+	row_compare(row, &ours, NULL, NULL, peer ? &theirs : NULL, "ucs_rcache");
+	row->aim = 1.5;
+	row->aim_value = row->of_peer;
+	row->aim_text = "at most 1.5 of the peer's";
+}
+
 void bench_translate(struct bench *bench)
 {
-	uint32_t most = bench->quick ? 100000 : sizes[SIZES - 1], done = 0;
+	uint32_t most = bench->quick ? 100000 : sizes[SIZES - 1];
 	struct hmm_attr attr = {.size = sizeof(attr), .max_translations = most + 1000};
 	struct null_device *null;
 	struct hmm *hmm;
-	struct job job = {.rounds = bench->quick ? 200000 : 2000000};
-	double one;
-	char *peer = peer_output("hmm-bench-ucx",
-				 bench->quick ? "hits 100000 1" : "hits 1000000 5");
+	struct job job = {.rounds = bench->quick ? 20000 : 200000};
+	struct peer *peer = peer_start("hmm-bench-ucx");
 
 	job.base = mmap(NULL, (most + 1ull) * REGION, PROT_READ | PROT_WRITE,
 			MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 	if (job.base == MAP_FAILED)
 		die("cannot reserve %llu GiB of address space", (most * REGION) >> 30);
 	check_hmm(hmm_open(&attr, &hmm), "hmm_open");
-	null = null_open(hmm, HMM_MODE_PIN);
+	/* Not a pin, for which the kernel is asked to make the pages dirty: 64 GiB of them.
+	 */
+	null = null_open(hmm, HMM_MODE_DIRECT);
 	job.mirror = null_mirror(null);
 	for (int i = 0; i < SIZES && sizes[i] <= most; i++) {
-		double miss = fill(&job, done, sizes[i]);
-
-		done = job.regions = sizes[i];
-		if (sizes[i] == 100000) {
-			struct row *row = row_add(bench, "translate", "ns",
-						  "miss, 100000 regions in sequence");
-
-			row->ours = miss;
-			row->peer = peer_value(peer, "miss 100000 ");
-			row->peer_name = "ucs_rcache";
-			measure_memory(bench, sizes[i]);
-		}
-		measure_hits(bench, &job, peer, &one);
+		grow(bench, &job, sizes[i], peer);
+		measure_hits(bench, &job, peer);
 	}
 	null_close(null);
 	hmm_close(hmm);
 	munmap(job.base, (most + 1ull) * REGION);
-	free(peer);
+	peer_stop(peer);
 }

@@ -9,7 +9,6 @@
  */
 #include <fcntl.h>
 #include <linux/userfaultfd.h>
-#include <math.h>
 #include <malloc.h>
 #include <poll.h>
 #include <pthread.h>
@@ -166,43 +165,72 @@ static void aim_most(struct row *row, double aim, double value, const char *text
 }
 
 static void extra_row(struct bench *bench, const char *what, const struct samples *ours,
-		      const struct samples *limit, const char *limit_name, double peer)
+		      const struct samples *limit, const char *limit_name,
+		      const struct samples *peer)
 {
 	struct row *row = row_add(bench, "unmap", "us", "%s", what);
 
-	row->ours = median(ours);
-	row->limit = median(limit);
-	row->limit_name = limit_name;
-	row->peer = peer;
-	row->peer_name = "ucs_rcache";
-	aim_most(row, 2, row->ours - row->limit, "at most 2 us beyond the limit");
+	row_compare(row, ours, limit, limit_name, peer, "ucs_rcache");
+	aim_most(row, 2, median_difference(ours, limit), "at most 2 us beyond the limit");
 }
 
 static void ratio_row(struct bench *bench, const char *what, const struct samples *ours,
-		      const struct samples *limit, const char *limit_name, double peer,
-		      double aim, const char *text)
+		      const struct samples *limit, const char *limit_name,
+		      const struct samples *peer, double aim, const char *text)
 {
 	struct row *row = row_add(bench, "unmap", "us", "%s", what);
 
-	row->ours = median(ours);
-	row->limit = median(limit);
-	row->limit_name = limit_name;
-	row->peer = peer;
-	row->peer_name = "ucs_rcache";
-	aim_most(row, aim, row->ours / row->limit, text);
+	row_compare(row, ours, limit, limit_name, peer, "ucs_rcache");
+	aim_most(row, aim, row->of_limit, text);
+}
+
+/* One sample of each a round. */
+struct found {
+	struct samples plain, interposed, event, bare_event, unmirrored, block, plain_block;
+	struct samples peer, peer_unmirrored;
+};
+
+static void one_round(struct found *f, struct hmm_mirror *mirror, struct bare *bare,
+		      struct peer *peer, unsigned int count)
+{
+	sample(&f->plain, unmap_us(NULL, RAW, count));
+	sample(&f->unmirrored, unmap_us(NULL, LIBC, count));
+	sample(&f->interposed, unmap_us(mirror, LIBC, count));
+	sample(&f->plain_block, free_us(NULL, count));
+	sample(&f->block, free_us(mirror, count));
+	if (peer) {
+		sample(&f->peer_unmirrored, peer_ask(peer, "unmap 1 %u", count));
+		sample(&f->peer, peer_ask(peer, "unmap 2 %u", count));
+	}
+	if (!bare)
+		return;
+	sample(&f->event, unmap_us(mirror, RAW, count / 4));
+	sample(&f->bare_event, bare_us(bare, count / 4));
+}
+
+static void add_rows(struct bench *bench, const struct found *f, bool peer)
+{
+	extra_row(bench, "munmap of a mirrored 64 KiB region, interposed", &f->interposed,
+		  &f->plain, "raw munmap", peer ? &f->peer : NULL);
+	extra_row(bench, "free of a mirrored 1 MiB malloc block", &f->block,
+		  &f->plain_block, "free, not mirrored", NULL);
+	ratio_row(bench, "munmap of memory that is not mirrored", &f->unmirrored, &f->plain,
+		  "raw munmap", peer ? &f->peer_unmirrored : NULL, 1.02,
+		  "within 2 % of the limit");
+	if (f->event.count)
+		ratio_row(bench, "munmap of a mirrored 64 KiB region, by event", &f->event,
+			  &f->bare_event, "bare userfaultfd", NULL, 1.1,
+			  "at most 1.1 of the limit");
 }
 
 void bench_unmap(struct bench *bench)
 {
-	unsigned int count = bench->quick ? 200 : 2000, events = count / 4;
-	struct samples plain = {0}, interposed = {0}, event = {0}, bare_event = {0};
-	struct samples unmirrored = {0}, block = {0}, plain_block = {0};
+	unsigned int count = bench->quick ? 100 : 700;
+	struct peer *peer = peer_start("hmm-bench-ucx");
+	struct found found = {0};
 	struct null_device *null;
-	struct hmm_mirror *mirror;
 	struct bare bare;
 	struct hmm *hmm;
-	char *peer =
-		peer_output("hmm-bench-ucx", bench->quick ? "unmap 200 3" : "unmap 2000 9");
 
 	/* A block that the heap has no room for is mapped by itself, and unmapped by free.
 	 */
@@ -210,34 +238,15 @@ void bench_unmap(struct bench *bench)
 	malloc_trim(0);
 	check_hmm(hmm_open(NULL, &hmm), "hmm_open");
 	null = null_open(hmm, HMM_MODE_PIN);
-	mirror = null_mirror(null);
 	bool events_here = bare_open(&bare);
 
-	for (unsigned int i = 0; i < bench->runs; i++) {
-		sample(&plain, unmap_us(NULL, RAW, count));
-		sample(&unmirrored, unmap_us(NULL, LIBC, count));
-		sample(&interposed, unmap_us(mirror, LIBC, count));
-		sample(&plain_block, free_us(NULL, count));
-		sample(&block, free_us(mirror, count));
-		if (!events_here)
-			continue;
-		sample(&event, unmap_us(mirror, RAW, events));
-		sample(&bare_event, bare_us(&bare, events));
-	}
-	extra_row(bench, "munmap of a mirrored 64 KiB region, interposed", &interposed,
-		  &plain, "raw munmap", peer_value(peer, "unmap registered "));
-	extra_row(bench, "free of a mirrored 1 MiB malloc block", &block, &plain_block,
-		  "free, not mirrored", NAN);
-	ratio_row(bench, "munmap of memory that is not mirrored", &unmirrored, &plain,
-		  "raw munmap", peer_value(peer, "unmap unregistered "), 1.02,
-		  "within 2 % of the limit");
-	if (events_here)
-		ratio_row(bench, "munmap of a mirrored 64 KiB region, by event", &event,
-			  &bare_event, "bare userfaultfd", NAN, 1.1,
-			  "at most 1.1 of the limit");
+	for (unsigned int i = 0; i < bench->runs * ROUNDS_A_RUN; i++)
+		one_round(&found, null_mirror(null), events_here ? &bare : NULL, peer,
+			  count);
+	add_rows(bench, &found, peer != NULL);
 	if (events_here)
 		bare_close(&bare);
 	null_close(null);
 	hmm_close(hmm);
-	free(peer);
+	peer_stop(peer);
 }
