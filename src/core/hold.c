@@ -13,9 +13,10 @@
  *
  * A look proves that a slot is not held if the slot was revoked before the look began and
  * every thread has passed a barrier in between: from then on nobody takes a reference that
- * counts (hit.c). Looks are numbered. A slot that a later look found held was held then,
- * too late for nobody: so "found by this look or a later one" is the question, and two that
- * look at once do not disturb each other.
+ * counts (hit.c). Looks are numbered, and two may be under way at once. A slot that a later
+ * look has found held was held during the earlier one as well, since after the barrier
+ * nobody begins to hold it: so "found by this look or a later one" is the question, and
+ * neither look disturbs the other.
  */
 #include <errno.h>
 
