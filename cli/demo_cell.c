@@ -23,6 +23,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#define STACK_SIZE    (512u << 10)
 #define MUTATORS      2u
 #define RACE_PAUSE_NS 30000
 #define RACES         6   /* changes at any time, before the buffer is used in turns once */
@@ -393,14 +394,19 @@ static void run_threads(struct cell *cell)
 					  racer_main};
 	unsigned int wanted = 1 + MUTATORS, started = 0;
 	pthread_t threads[4];
+	pthread_attr_t attr;
 	int err = 0;
 
+	/* The usual 8 MiB are much where RLIMIT_AS is set. */
+	pthread_attr_init(&attr);
+	pthread_attr_setstacksize(&attr, STACK_SIZE);
 	if (cell->kind->racing && !cell->options->still)
 		wanted++;
 	while (started < wanted && !err) {
-		err = pthread_create(&threads[started], NULL, mains[started], cell);
+		err = pthread_create(&threads[started], &attr, mains[started], cell);
 		started += !err;
 	}
+	pthread_attr_destroy(&attr);
 	if (!err) {
 		wait_still(cell);
 		wait_changes(cell);

@@ -59,27 +59,40 @@ int kit_region_reason(struct kit_region *r, int err, const char *format, ...)
 	return err;
 }
 
-int kit_region_open(struct kit_region *r, const struct kit_kind *kind)
+/* What a region is compared with, three times its length: as much as the longest needs. */
+static uint8_t *shadow_for(size_t len)
 {
 	static uint8_t *shadow;
+	static size_t room;
+	uint8_t *longer;
 
-	if (!shadow) {
-		shadow = mmap(NULL, 3 * KIT_MAX_LEN, PROT_READ | PROT_WRITE,
-			      MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-		if (shadow == MAP_FAILED) {
-			shadow = NULL;
-			return kit_region_reason(r, -ENOMEM, "no address space is left");
-		}
-	}
+	if (len <= room)
+		return shadow;
+	longer = mmap(NULL, 3 * len, PROT_READ | PROT_WRITE,
+		      MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	if (longer == MAP_FAILED)
+		return NULL;
+	/* The shorter one stays: a region may be open that has it. */
+	room = len;
+	return shadow = longer;
+}
+
+int kit_region_open(struct kit_region *r, const struct kit_kind *kind)
+{
+	uint8_t *shadow = kind->missing ? NULL : shadow_for(kind->len);
+
 	memset(r, 0, sizeof(*r));
 	r->kind = kind;
 	r->len = kind->len;
 	r->page = kind->page;
 	r->shadow = shadow;
-	r->base = shadow + KIT_MAX_LEN;
-	r->fresh = shadow + 2 * KIT_MAX_LEN;
 	r->fd = -1;
 	if (kind->missing)
 		return kit_region_reason(r, -EOPNOTSUPP, "%s", kind->missing);
+	if (!shadow)
+		return kit_region_reason(r, -ENOMEM,
+					 "no address space is left (RLIMIT_AS?)");
+	r->base = shadow + kind->len;
+	r->fresh = shadow + 2 * kind->len;
 	return kind->make(r);
 }
