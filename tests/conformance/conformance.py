@@ -11,6 +11,9 @@ conformance.py SETTING COMMAND [ARGUMENT...], COMMAND with semicolons between it
   no-perf   the same, where mprotect by raw system call cannot be seen
   usual     the device without libhmm fails, wherever a registration goes stale
   drivers   loadable drivers: good ones pass, bad ones are found out
+  inside    in each situation that the launcher (the first argument) makes, or the library
+            LOCKED_SO: `hmm demo` and `hmm check` end as the table in docs/contract.md (the
+            second one) says
   list      docs/contract.md (the second argument) has what `hmm check --list` prints
 """
 
@@ -261,6 +264,70 @@ def listed(command, arguments):
             complain(f"nothing proves Y{number}")
 
 
+DEMO = ["demo", "--seconds", "1", "--kind", "anonymous", "--kind", "memfd"]
+CHECK = ["check", "--brief", "--quiet", "--json", "--device", "ref,uring", "--kind",
+         "anon,file-shared", "--change", "none,munmap,dontneed,mprotect-ro"]
+
+
+def table_of_situations(path):
+    """{situation: (exit statuses of the demo, of the check)}"""
+    begin, end = "<!-- situations -->", "<!-- end of situations -->"
+    with open(path, encoding="utf-8") as file:
+        rows = file.read().split(begin)[1].split(end)[0].strip().splitlines()[2:]
+    table = {}
+    for row in rows:
+        name, _, demo, suite, _ = [field.strip() for field in row.strip("|").split("|")]
+        table[name] = [[int(status) for status in field.split(" or ")]
+                       for field in (demo, suite)]
+    return table
+
+
+def setting_of(situation, launcher):
+    """What to start it with, and its environment."""
+    if situation.startswith("locked-"):
+        return [], {"LD_PRELOAD": os.environ["LOCKED_SO"], "LOCKED": situation[7:]}
+    return [launcher, situation], {}
+
+
+def look_inside(situation, statuses, start, env, hmm):
+    """None, or why the situation cannot be made here."""
+    for arguments, allowed in zip((DEMO, CHECK), statuses):
+        done = run([*start, hmm, *arguments], env)
+        if done.stderr.startswith("inside: "):
+            return done.stderr.strip()
+        said = (done.stdout + done.stderr).strip()
+        if done.returncode not in allowed:
+            complain(f"{situation}: {arguments[0]}: exit status {done.returncode}, the table "
+                     f"has {allowed}: {said[-1500:]}")
+        elif not said:
+            complain(f"{situation}: {arguments[0]} says nothing")
+        elif arguments is CHECK:
+            result = json.loads(done.stdout)
+            tell(result)
+            for cell in result["cells"]:
+                if cell["status"] == "fail" or (cell["status"] == "skip" and
+                                                not cell.get("detail")):
+                    complain(f"{situation}: {cell['cell']}: {cell.get('detail')}")
+    return None
+
+
+def inside(command, arguments):
+    launcher, document = arguments
+    # The loader finds no $ORIGIN without /proc, and user nobody may not read this tree.
+    with tempfile.TemporaryDirectory(dir="/var/tmp") as folder:
+        made = copied(command[0], folder)
+        for path in os.environ["LIBRARIES"].split(":"):
+            name = os.path.basename(path).split(".so")[0] + ".so.0"
+            shutil.copy(path, os.path.join(folder, name))
+        for situation, statuses in table_of_situations(document).items():
+            print(situation)
+            start = setting_of(situation, launcher)
+            env = {"LD_LIBRARY_PATH": folder, "TMPDIR": "/var/tmp", **start[1]}
+            why = look_inside(situation, statuses, start[0], env, made)
+            if why:
+                print("  skipped:", why)
+
+
 def main():
     setting, command, arguments = sys.argv[1], sys.argv[2].split(";"), sys.argv[3:]
     hmm = [os.environ.get("HMM", command[0])]
@@ -274,6 +341,8 @@ def main():
             complain("no cell is L2: mprotect was seen although nobody looked")
     elif setting == "nobody":
         nobody(command, arguments)
+    elif setting == "inside":
+        inside(command, arguments)
     elif setting == "usual":
         usual(command, arguments)
     elif setting == "drivers":
