@@ -13,8 +13,9 @@
  *   - "access" is what the DEVICE does: HMM_READ reads memory, HMM_WRITE writes it.
  *   - Functions return 0 (or a count) or -errno; errno itself is never set. Outputs
  *     are written on success only. hmm_error() has the sentence for a person.
- *   - Any thread may call any function, unless it says otherwise. "May sleep" means that
- *     it may make system calls, call the driver, or wait (with an end, see wait_ms).
+ *   - Any thread may call any function, at the same time as any other, but for the few
+ *     pairs in docs/contract.md, "Which calls may run at the same time". "May sleep" means
+ *     that it may make system calls, call the driver, or wait (with an end, see wait_ms).
  *   - Nothing here may be called from a signal handler, nor be left by siglongjmp(). The
  *     libc calls that the library interposes may.
  *   - No function is a cancellation point.
@@ -54,7 +55,7 @@ struct hmm_mirror; /* one device's mirror of an interval of the address space */
 #define HMM_READ  1u /* the device reads memory */
 #define HMM_WRITE 2u /* the device writes memory */
 
-/* How a range was made reachable (docs/contract.md, "How a range is made reachable"). */
+/* How a range was made reachable (docs/driver.md, "Modes"). */
 enum hmm_mode {
 	HMM_MODE_DIRECT = 0, /* the device follows the CPU's own mapping */
 	HMM_MODE_FAULT = 1,  /* the device faults by itself, the kernel mirrors for it */
@@ -262,8 +263,8 @@ HMM_API int hmm_translation_put_moved(struct hmm_translation *translation, size_
 HMM_API bool hmm_translation_valid(const struct hmm_translation *translation);
 
 /**
- * hmm_invalidate - the caller is about to change [start, start + len) in a way that
- * nobody else can see
+ * hmm_invalidate - the caller has changed [start, start + len) in a way that the library
+ * cannot see
  *
  * Every translation of the range is revoked before it returns. For the changes that the
  * contract lists as not seen (raw MADV_GUARD_INSTALL, ...): call it after the change,

@@ -1,8 +1,11 @@
 #!/bin/sh
 # SPDX-License-Identifier: LGPL-2.1-or-later
-# Is every hard rule that a comment or a text cites by its number in docs/architecture.md?
+# Is what a comment cites there? The hard rules by their numbers, in docs/architecture.md; and
+# sections, cited as docs/FILE.md, "Title".
 top=$1
 . "$top/tests/build/common.sh"
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
 
 have=$(sed -n '/^## The hard rules/,/^## Locks/s/^\([0-9][0-9]*\)\. .*/\1/p' \
 	"$top/docs/architecture.md")
@@ -20,5 +23,16 @@ for rule in $cited; do
 		status=1
 	}
 done
+cd "$top"
+grep -rhoE 'docs/[a-z-]+\.md, "[^"]+"' src kit cli drivers include | sort -u >"$work/titles"
+while read -r line; do
+	file=${line%%,*}
+	title=${line#*\"}
+	grep -qx "#* ${title%\"}" "$file" || {
+		echo "$file has no section \"${title%\"}\", which is cited"
+		status=1
+	}
+done <"$work/titles"
+[ -s "$work/titles" ] || status=1
 echo "rules cited: $(echo "$cited" | tr '\n' ' ')"
 exit $status
