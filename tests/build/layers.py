@@ -62,7 +62,7 @@ HAVE_A_DRIVER = ("cli/check/case_deadlock.c",  # one whose release frees
                  "examples/card/driver.c", "examples/toy.c")
 
 # Folders in which files form no circle by the symbols that they use.
-NO_CIRCLES = ("kit", "drivers/*", "bench")
+NO_CIRCLES = ("kit/*.p", "drivers/*-debug.a.p", "bench/*.p")
 
 # Folders of rooms.
 ROOMED = ("gate",)
@@ -111,7 +111,7 @@ def check_drivers(build):
     for archive, _ in ARCHIVES.values():
         private |= symbols(os.path.join(build, archive), "--defined-only", "--extern-only")
     libraries = {}
-    for path in glob.glob(os.path.join(build, "drivers/*/libhmm-*.so")):
+    for path in glob.glob(os.path.join(build, "drivers/libhmm-*.so")):
         libraries[os.path.basename(path)] = path
     defined = {n: symbols(p, "-D", "--defined-only") for n, p in libraries.items()}
     for name, path in libraries.items():
@@ -149,13 +149,9 @@ def find_circle(uses):
     return next(filter(None, map(visit, sorted(uses))), None)
 
 
-def check_circles(build, folder):
-    """No file of a folder may need, through others, one that needs it."""
-    objects = {}
-    for path in glob.glob(os.path.join(build, folder, "*.p", "*.o")):
-        objects[os.path.basename(path)[:-2]] = path
-    if not objects:
-        return
+def check_circles(what, paths):
+    """No file may need, through others, one that needs it."""
+    objects = {os.path.basename(path)[:-2]: path for path in paths}
     defined = {n: symbols(p, "--defined-only", "--extern-only") for n, p in objects.items()}
     uses = {}
     for name, path in objects.items():
@@ -163,7 +159,18 @@ def check_circles(build, folder):
         uses[name] = {o for o in objects if o != name and used & defined[o]}
     circle = find_circle(uses)
     if circle:
-        complain(f"{folder}: a circle of files: {' -> '.join(circle)}")
+        complain(f"{what}: a circle of files: {' -> '.join(circle)}")
+
+
+def check_targets(build, pattern):
+    """Each archive of a driver by itself; a folder's targets together."""
+    targets = glob.glob(os.path.join(build, pattern))
+    groups = [[t] for t in targets] if pattern.startswith("drivers/") else [targets]
+    for group in groups:
+        objects = [o for target in group for o in glob.glob(os.path.join(target, "*.o"))]
+        check_circles(os.path.relpath(group[0], build) if group else pattern, objects)
+        if not objects and os.path.exists(os.path.join(build, "cli/hmm")):
+            complain(f"{pattern}: no object was found")
 
 
 def check_includes(source, build):
@@ -274,9 +281,10 @@ def main():
         interposed = {line.strip() for line in file if not line.startswith("#")}
     archives = check_archives(build, interposed)
     drivers = check_drivers(build)
+    if not drivers and os.path.exists(os.path.join(build, "cli/hmm")):
+        complain("no driver was found")
     for pattern in NO_CIRCLES:
-        for path in glob.glob(os.path.join(source, pattern, "")):
-            check_circles(build, os.path.relpath(path, source))
+        check_targets(build, pattern)
     check_rooms(source, build)
     objects = check_includes(source, build)
     print(f"{archives} archives, {drivers} drivers, {objects} objects looked at")
