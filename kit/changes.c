@@ -234,13 +234,12 @@ const struct kit_limit kit_limits[] = {
 	 "the kernel unmaps without an event; only perf's mapping records tell of it",
 	 "set kernel.perf_event_paranoid to 2 or less, or call shmat()"},
 	{4,
-	 "an address range that one thread vacates and another occupies at that moment, "
-	 "both by "
-	 "calls that pass the library by: raw system calls, and the inner ones of dlopen, "
-	 "dlclose, and the beginning and end of a thread",
+	 "an address range that one thread vacates and another occupies before the first "
+	 "one's call has returned, both by calls that pass the library by (raw, inside of "
+	 "libc, another process's), and the second by a raw mremap or where perf is not "
+	 "allowed",
 	 "the kernel gives the range away before its event can be read; the case pairs "
-	 "prints "
-	 "how often",
-	 "let either of the two call libc's function"},
+	 "prints how often",
+	 "let either of the two call libc's function, or hmm_invalidate() the new memory"},
 };
 const unsigned int kit_nr_limits = sizeof(kit_limits) / sizeof(kit_limits[0]);

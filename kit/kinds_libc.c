@@ -207,8 +207,9 @@ static int make_thread(struct kit_region *r, size_t stack)
 
 int make_thread_big(struct kit_region *r)
 {
-	/* More than libc keeps in its cache of stacks (40 MiB), so it is unmapped. */
-	return make_thread(r, (size_t)64 << 20);
+	/* More than libc keeps in its cache of stacks (40 MiB), so it is unmapped; and no
+	 * multiple of a huge page, which the kernel would align. */
+	return make_thread(r, ((size_t)64 << 20) + REGION);
 }
 
 int make_thread_small(struct kit_region *r)

@@ -16,6 +16,8 @@
  *	guard.c      accesses of the CPU that may fault
  *	devices.c    the devices found (register_once.c: the one without libhmm)
  *	use.c        a device in use: read, write, in two halves, by an old address
+ *	places.h     calls that vacate an address range, calls that occupy one, and two
+ *	             threads that meet by them
  *
  * Each program that changes memory under a device (hmm check and its pairs of threads)
  * reads these tables and interprets the effects. A new kind, way or change is one row, and

@@ -3,142 +3,16 @@
  * `hmm check`: is an address range that one thread has vacated another's as soon as that
  * one's call has returned (Y3)?
  *
- * The kernel gives a range away before anybody is told that it was vacated. One thread
- * makes blocks, has the device use them, and vacates them; another occupies, and its device
- * writes and reads as soon as the occupying call has returned. Every vacating call runs
- * against every occupying call (kit/places.c), each for a while. A round has met the other
- * thread when its block lies where one was vacated. What is wrong is counted: the device
- * reads other data than the CPU wrote (stale), what the device wrote is not there (lost),
- * or is in the other thread's memory (elsewhere).
+ * Every vacating call (kit/vacates.c) runs against every occupying call (kit/occupies.c)
+ * for a while; kit/pair.c says how two threads meet. Where both calls pass the library by,
+ * the contract has a limit: there the odds are told, and nothing else may be wrong.
  */
 #include "cases.h"
 
 #include "../../kit/places.h"
 
-#include <errno.h>
-#include <pthread.h>
-#include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
-#include <time.h>
-
-#define BLOCK    ((size_t)1 << 20)
-#define OFFSET   ((size_t)65536 + 64) /* where in a block the device works */
-#define RECENT   8
-#define LOOKS    50 /* at moved memory: a late write of another's device */
-#define CPU_MARK 0xb0b0b0b0b0b0b0b0ull
-
-struct counts {
-	unsigned long rounds, met, stale, lost, elsewhere, errors;
-};
-
-struct pair {
-	struct check_run *run;
-	const struct kit_vacate *vacate;
-	const struct kit_occupy *occupy;
-	atomic_uintptr_t vacated[RECENT]; /* where blocks were, lately */
-	atomic_bool stop;
-	atomic_ulong elsewhere;
-};
-
-static double now_s(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (double)ts.tv_sec + (double)ts.tv_nsec / 1e9;
-}
-
-static uint8_t *place_in(const struct kit_block *b)
-{
-	return b->inside ? b->inside + 64 : b->at + OFFSET;
-}
-
-/* The device of the thread that vacates uses the block, so that there is a translation. */
-static void vacate_one(struct pair *pair, unsigned long nr)
-{
-	struct kit_block b = {.len = BLOCK};
-	uint64_t mark = CPU_MARK + nr, seen;
-	size_t offset;
-
-	if (pair->vacate->take(&b))
-		return;
-	offset = (size_t)(place_in(&b) - b.at);
-	if (case_write(pair->run, place_in(&b), &mark, sizeof(mark)))
-		mark = 0;
-	atomic_store(&pair->vacated[nr % RECENT], (uintptr_t)b.at);
-	pair->vacate->vacate(&b);
-	for (int i = 0; b.moved && mark && i < LOOKS; i++) {
-		memcpy(&seen, b.moved + offset, sizeof(seen));
-		if (seen != mark) {
-			atomic_fetch_add(&pair->elsewhere, 1);
-			break;
-		}
-	}
-	if (pair->vacate->end)
-		pair->vacate->end(&b);
-}
-
-static void *vacate_all(void *arg)
-{
-	struct pair *pair = arg;
-
-	for (unsigned long nr = 0; !atomic_load(&pair->stop); nr++)
-		vacate_one(pair, nr);
-	return NULL;
-}
-
-static bool has_met(struct pair *pair, const uint8_t *at)
-{
-	for (int i = 0; i < RECENT; i++) {
-		uintptr_t there = atomic_load(&pair->vacated[i]);
-
-		if (there <= (uintptr_t)at && (uintptr_t)at < there + BLOCK)
-			return true;
-	}
-	return false;
-}
-
-static int occupy_one(struct pair *pair, struct counts *counts)
-{
-	uint64_t written = 0xa1a1000000000000ull + counts->rounds, seen = 0;
-	struct kit_block b = {.len = BLOCK};
-	uint8_t *at;
-	int err;
-
-	if (pair->occupy->occupy(&b))
-		return -ENOMEM;
-	at = place_in(&b);
-	err = case_write(pair->run, at, &written, sizeof(written));
-	memcpy(&seen, at, sizeof(seen));
-	counts->errors += err != 0;
-	counts->lost += !err && seen != written;
-	written = ~written;
-	memcpy(at, &written, sizeof(written));
-	err = case_read(pair->run, at, &seen, sizeof(seen));
-	counts->errors += err != 0;
-	counts->stale += !err && seen != written;
-	counts->met += has_met(pair, at);
-	counts->rounds++;
-	pair->occupy->leave(&b);
-	return 0;
-}
-
-static int run_pair(struct pair *pair, double seconds, struct counts *counts)
-{
-	double end = now_s() + seconds;
-	pthread_t thread;
-	int err = 0;
-
-	if (pthread_create(&thread, NULL, vacate_all, pair))
-		return check_fail(pair->run, "no thread: %s", strerror(errno));
-	while (!err && (now_s() < end || counts->rounds < 20))
-		err = occupy_one(pair, counts);
-	atomic_store(&pair->stop, true);
-	pthread_join(thread, NULL);
-	counts->elsewhere += atomic_load(&pair->elsewhere);
-	return 0;
-}
 
 static const char *way_name(unsigned int way)
 {
@@ -149,17 +23,22 @@ static const char *way_name(unsigned int way)
 	return "?";
 }
 
-static void tell_pair(const struct pair *pair, const struct counts *counts)
+/* What was run, and of the pairs that a limit allows to go wrong, how often they did. */
+struct sums {
+	struct kit_pair_counts all, limited;
+	unsigned int pairs, limits;
+	char wrong[96], worst[96]; /* the first that is wrong; of the limits, the worst */
+	struct kit_pair_counts odds;
+};
+
+static void name_pair(const struct kit_pair *pair, char *out, size_t size)
 {
-	fprintf(stderr,
-		"%s (%s), then %s (%s): %lu rounds, %lu met, %lu stale, %lu lost, %lu "
-		"elsewhere\n",
-		pair->vacate->name, way_name(pair->vacate->way), pair->occupy->name,
-		way_name(pair->occupy->way), counts->rounds, counts->met, counts->stale,
-		counts->lost, counts->elsewhere);
+	snprintf(out, size, "%s (%s), then %s (%s)", pair->vacate->name,
+		 way_name(pair->vacate->way), pair->occupy->name,
+		 way_name(pair->occupy->way));
 }
 
-static void add(struct counts *all, const struct counts *one)
+static void add(struct kit_pair_counts *all, const struct kit_pair_counts *one)
 {
 	all->rounds += one->rounds;
 	all->met += one->met;
@@ -167,79 +46,129 @@ static void add(struct counts *all, const struct counts *one)
 	all->lost += one->lost;
 	all->elsewhere += one->elsewhere;
 	all->errors += one->errors;
+	all->wrong += one->wrong;
 }
 
-static bool is_wrong(const struct counts *counts)
+/* Nothing of the library's is called by either of the two, and nobody else tells of the
+ * second in time: a limit that the contract has. */
+static bool is_limit(const struct check_run *run, const struct kit_pair *pair)
 {
-	return counts->stale || counts->lost || counts->elsewhere || counts->errors;
-}
+	bool late = !kit_interposed();
 
-/* Nothing of the library's is called by either of the two: a limit that the contract has.
- */
-static bool both_unseen(const struct pair *pair)
-{
-	if (pair->run->env->dev->usual)
+	if (run->env->dev->usual)
 		return false;
-	return !kit_interposed() || (pair->vacate->unseen && pair->occupy->unseen);
+	if (!late && !(pair->vacate->flags & V_UNSEEN && pair->occupy->flags & O_UNSEEN))
+		return false;
+	/* Of a mapping that appears perf has a record before the call returns. */
+	return !(run->env->perf && pair->occupy->flags & O_RECORD);
 }
 
-static void give_verdict(struct check_run *run, const struct counts *all,
-			 const struct counts *unseen, const char *worst)
+static void tell_pair(const struct kit_pair *pair, const struct kit_pair_counts *counts,
+		      bool limit)
 {
-	if (is_wrong(all)) {
-		check_stale(run,
-			    "%s: %lu rounds, %lu met, %lu stale, %lu lost, %lu elsewhere, "
-			    "%lu refused",
-			    worst, all->rounds, all->met, all->stale, all->lost,
-			    all->elsewhere, all->errors);
+	char name[96];
+
+	name_pair(pair, name, sizeof(name));
+	fprintf(stderr,
+		"%s: %lu rounds, %lu met, %lu stale, %lu lost, %lu elsewhere, %lu "
+		"refused%s\n",
+		name, counts->rounds, counts->met, counts->stale, counts->lost,
+		counts->elsewhere, counts->errors, limit ? " (L4)" : "");
+}
+
+static void account(struct sums *sums, const struct kit_pair *pair, bool limit,
+		    const struct kit_pair_counts *counts)
+{
+	unsigned long wrong = counts->wrong;
+
+	sums->pairs += counts->rounds != 0;
+	sums->limits += limit && wrong;
+	add(limit ? &sums->limited : &sums->all, counts);
+	if (wrong && !limit && !sums->wrong[0])
+		name_pair(pair, sums->wrong, sizeof(sums->wrong));
+	/* As fractions: wrong of met. */
+	if (limit && wrong &&
+	    wrong * (sums->odds.met + 1) > sums->odds.wrong * (counts->met + 1)) {
+		name_pair(pair, sums->worst, sizeof(sums->worst));
+		sums->odds = *counts;
+	}
+}
+
+static void give_verdict(struct check_run *run, const struct sums *sums)
+{
+	const struct kit_pair_counts *all = &sums->all, *limited = &sums->limited;
+	int len;
+
+	if (all->wrong) {
+		check_stale(
+			run,
+			"%s and perhaps others: %lu rounds, %lu met, %lu stale, %lu lost, "
+			"%lu elsewhere, %lu refused",
+			sums->wrong, all->rounds, all->met, all->stale, all->lost,
+			all->elsewhere, all->errors);
 		return;
 	}
-	snprintf(run->result->detail, sizeof(run->result->detail),
-		 "%lu rounds, %lu met, 0 stale, 0 lost, 0 elsewhere; both unseen: %lu "
-		 "rounds, "
-		 "%lu met, %lu stale, %lu lost, %lu elsewhere",
-		 all->rounds, all->met, unseen->rounds, unseen->met, unseen->stale,
-		 unseen->lost, unseen->elsewhere);
-	if (is_wrong(unseen)) {
-		run->failed = true;
-		run->result->status = CHECK_LIMIT;
-		run->result->limit = 4;
-	}
+	len = snprintf(
+		run->result->detail, sizeof(run->result->detail),
+		"%u pairs, %lu rounds, %lu met, 0 wrong; both unseen: %lu rounds, %lu "
+		"met, %lu stale, %lu lost, %lu elsewhere",
+		sums->pairs, all->rounds, all->met, limited->rounds, limited->met,
+		limited->stale, limited->lost, limited->elsewhere);
+	if (!limited->wrong)
+		return;
+	snprintf(run->result->detail + len, sizeof(run->result->detail) - (size_t)len,
+		 ", at most %lu of %lu: %s", sums->odds.wrong, sums->odds.met, sums->worst);
+	run->failed = true;
+	run->result->status = CHECK_LIMIT;
+	run->result->limit = 4;
+}
+
+static unsigned int count_pairs(void)
+{
+	unsigned int nr = 0;
+
+	for (unsigned int i = 0; i < kit_nr_vacates * kit_nr_occupies; i++)
+		nr += kit_pair_applies(&kit_vacates[i / kit_nr_occupies],
+				       &kit_occupies[i % kit_nr_occupies]);
+	return nr;
 }
 
 static void run_pairs(struct check_run *run)
 {
-	unsigned int nr = kit_nr_vacates * kit_nr_occupies;
-	struct counts all = {0}, unseen = {0};
-	char worst[96] = "";
+	struct kit_pair pair = {.device = {run->env->dev->table, run->env->context,
+					   check_beat},
+				.seconds = check_options.pairs_seconds / count_pairs()};
+	struct sums sums = {0};
 
-	kit_places_init();
-	for (unsigned int i = 0; i < nr && !run->failed; i++) {
-		struct pair pair = {.run = run,
-				    .vacate = &kit_vacates[i / kit_nr_occupies],
-				    .occupy = &kit_occupies[i % kit_nr_occupies]};
-		struct counts counts = {0};
+	for (unsigned int i = 0; i < kit_nr_vacates * kit_nr_occupies; i++) {
+		struct kit_pair_counts counts = {0};
+		bool limit;
 
-		run_pair(&pair, check_options.pairs_seconds / nr, &counts);
-		add(both_unseen(&pair) ? &unseen : &all, &counts);
-		if (check_options.verbose || (is_wrong(&counts) && !both_unseen(&pair)))
-			tell_pair(&pair, &counts);
-		if (is_wrong(&counts) && !both_unseen(&pair) && !worst[0])
-			snprintf(worst, sizeof(worst), "%s (%s), then %s (%s)",
-				 pair.vacate->name, way_name(pair.vacate->way),
-				 pair.occupy->name, way_name(pair.occupy->way));
+		pair.vacate = &kit_vacates[i / kit_nr_occupies];
+		pair.occupy = &kit_occupies[i % kit_nr_occupies];
+		if (!kit_pair_applies(pair.vacate, pair.occupy))
+			continue;
+		limit = is_limit(run, &pair);
+		if (kit_pair_run(&pair, &counts)) {
+			check_fail(run, "no thread could be started");
+			return;
+		}
+		account(&sums, &pair, limit, &counts);
+		if (check_options.verbose || (counts.wrong && !limit))
+			tell_pair(&pair, &counts, limit);
 	}
-	if (!run->failed)
-		give_verdict(run, &all, &unseen, worst);
+	give_verdict(run, &sums);
 }
 
 static void with_attr(struct check_run *run, const struct hmm_attr *attr)
 {
 	/* Translations of whole blocks: whatever part of one is given away meets one. */
-	struct hmm_mirror_attr mattr = {.size = sizeof(mattr), .granule = 2 * BLOCK};
+	struct hmm_mirror_attr mattr = {.size = sizeof(mattr), .granule = 2 * KIT_BLOCK};
 	struct check_env env, *before = run->env;
-	int err = check_env_open(&env, before->dev, attr, &mattr);
+	int err;
 
+	kit_places_init();
+	err = check_env_open(&env, before->dev, attr, &mattr);
 	if (err) {
 		check_skip(run, "the device does not open: %s", hmm_error());
 		return;
