@@ -16,6 +16,7 @@
  *	guard.c      accesses of the CPU that may fault
  *	devices.c    the devices found (register_once.c: the one without libhmm)
  *	use.c        a device in use: read, write, in two halves, by an old address
+ *	squeeze.h    what takes memory that was let go
  *	places.h     calls that vacate an address range, calls that occupy one, and two
  *	             threads that meet by them
  *

@@ -91,8 +91,8 @@ static int prepare_half(struct kit_block *b)
 
 	if (!pen) {
 		pen = kit_zone(b->len);
-		mmap(pen + b->len / 2, KIT_PAGE, PROT_NONE, PRIVATE | MAP_FIXED_NOREPLACE,
-		     -1, 0);
+		(void)mmap(pen + b->len / 2, KIT_PAGE, PROT_NONE,
+			   PRIVATE | MAP_FIXED_NOREPLACE, -1, 0);
 	}
 	return prepare(b, pen, b->len / 2);
 }

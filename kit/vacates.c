@@ -189,7 +189,7 @@ static void pages_away_raw(struct kit_block *b)
 
 static void map_over_libc(struct kit_block *b)
 {
-	mmap(b->at, b->len, RW, PRIVATE | MAP_FIXED, -1, 0);
+	(void)mmap(b->at, b->len, RW, PRIVATE | MAP_FIXED, -1, 0);
 }
 
 static void map_over_raw(struct kit_block *b)

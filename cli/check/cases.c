@@ -11,10 +11,11 @@ const struct check_case check_cases[] = {
 	{"growth", "Y1", "a mapping that grows down; pages that nobody has touched yet",
 	 true, false, case_growth},
 	{"last-writer", "Y1",
-	 "what the CPU, the device or the kernel wrote last is there after the memory was "
-	 "let "
-	 "go and reclaimed, collapsed or shared, MADV_FREE before it or not",
-	 false, false, case_last_writer},
+	 "what the CPU, the device in each of its modes, or the kernel wrote last is there "
+	 "after the memory was let go and reclaimed, collapsed, shared, migrated or "
+	 "squeezed, "
+	 "MADV_FREE or swap before it or not",
+	 false, true, case_last_writer},
 	{"refused", "Y2",
 	 "holes, PROT_NONE, [vdso], the kernel's half: right or refused, and "
 	 "the refusal names the mapping",
