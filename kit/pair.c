@@ -248,7 +248,9 @@ static void work_there(struct meeting *m, const struct kit_block *b)
 	if (has_met(m, first, len) && first + len > m->gone + m->gone_len)
 		len = (size_t)(m->gone + m->gone_len - first);
 	m->counts.met += has_met(m, first, len);
-	pages = len < KIT_PAGE ? 1 : len / KIT_PAGE;
+	pages = len / KIT_PAGE;
+	if (!pages)
+		return;
 	at = first + (m->round * 37 % pages) * KIT_PAGE + IN_PAGE;
 	if (m->round % 2)
 		read_first(m, at);
