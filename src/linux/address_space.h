@@ -256,6 +256,7 @@ int perf_open(struct perf *perf, struct tasks *tasks);
 int perf_try(struct perf *perf);
 /* The rings; their events go with their owner. */
 void perf_close(struct perf *perf);
+void perf_fork_child(const struct perf *perf);
 /* With more rings than this the records wake the event thread. Only tests change it. */
 extern HIDDEN unsigned int perf_polled_most;
 /* How a record is noticed, and why so. */

@@ -430,6 +430,17 @@ int perf_poll(struct perf *perf, struct hmm *hmm)
 	return err;
 }
 
+/*
+ * The child of a fork has no rings. A handler that forked may have interrupted a thread
+ * that was about to look at a head, and goes back to it: so where the heads were there is a
+ * page, and it stays.
+ */
+void perf_fork_child(const struct perf *perf)
+{
+	for (unsigned int i = 0; i < perf->nr_rings; i++)
+		sys_mmap_there(perf->rings[i].page, page_size(), PROT_READ);
+}
+
 void perf_close(struct perf *perf)
 {
 	for (unsigned int i = 0; i < perf->nr_rings; i++)

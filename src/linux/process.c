@@ -384,8 +384,9 @@ static void init_locks(void)
 
 /*
  * The child inherits descriptors of the parent's: closed, and never used. What lies in
- * memory is left as it is, since the program may still ask the dead object. (The rings are
- * not mapped in a child.) There is one thread now, and a lock may have been another's.
+ * memory is left as it is, since the program may still ask the dead object. (Of the
+ * rings only the heads' place is mapped in a child.) There is one thread now, and a lock
+ * may have been another's.
  */
 static void forget_parent(void)
 {
@@ -410,8 +411,10 @@ static void fork_child(void)
 {
 	struct hmm *hmm = as_self.hmm;
 
-	if (hmm)
+	if (hmm) {
 		core_fork_child(hmm);
+		perf_fork_child(&as_self.perf);
+	}
 	forget_parent();
 }
 

@@ -153,6 +153,14 @@ int sys_mmap(void **out, size_t len, int prot, int flags, int fd)
 	return 0;
 }
 
+int sys_mmap_there(void *addr, size_t len, int prot)
+{
+	long ret = raw6(SYS_mmap, (long)addr, (long)len, prot,
+			MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0);
+
+	return ret < 0 && ret > -4096 ? (int)ret : 0;
+}
+
 int sys_munmap(void *addr, size_t len)
 {
 	int err = debug_inject("munmap");

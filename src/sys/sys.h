@@ -48,6 +48,7 @@ int sys_unshare_files(void);
 int sys_pipe(int ends[2]); /* not blocking */
 
 int sys_mmap(void **out, size_t len, int prot, int flags, int fd);
+int sys_mmap_there(void *addr, size_t len, int prot); /* anonymous; nothing is there */
 int sys_munmap(void *addr, size_t len);
 int sys_madvise(void *addr, size_t len, int advice);
 int sys_munlock(void *addr, size_t len);
