@@ -8,8 +8,12 @@
  */
 #include <pthread.h>
 #include <stdatomic.h>
+#include <stdio.h>
+#include <string.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include "test_as.h"
 
@@ -108,6 +112,31 @@ static void flood(struct plain *plain)
 	printf("after a flood: seen\n");
 }
 
+/* A handler that forks comes back in the child to a thread that looks at the heads. */
+static void child_has_heads(void)
+{
+	FILE *maps = fopen("/proc/self/maps", "re");
+	unsigned int nr = 0;
+	char line[512];
+	unsigned long at;
+
+	while (maps && fgets(line, sizeof(line), maps)) {
+		pid_t child;
+		int status;
+
+		if (!strstr(line, "[perf_event]") || sscanf(line, "%lx-", &at) != 1)
+			continue;
+		child = fork();
+		if (!child)
+			_exit(*(volatile char *)at & 0);
+		CHECK(waitpid(child, &status, 0) == child && !status);
+		nr++;
+	}
+	fclose(maps);
+	CHECK(nr);
+	printf("%u heads are there in a child\n", nr);
+}
+
 int main(void)
 {
 	struct plain plain;
@@ -132,6 +161,7 @@ int main(void)
 	stop = true;
 	pthread_join(after, NULL);
 	flood(&plain);
+	child_has_heads();
 	printf("it took %u us at most, not counting the look\n", longest);
 	plain_close(&plain);
 	return 0;
