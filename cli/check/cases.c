@@ -53,6 +53,11 @@ const struct check_case check_cases[] = {
 	{"limits", "Y8",
 	 "max_pinned and max_translations hold; the least recently used goes", false, true,
 	 case_limits},
+	{"limits-busy", "Y8",
+	 "64 threads, two mirrors, all limits at once, sampled: never exceeded, and "
+	 "nothing is "
+	 "refused while something idle could go",
+	 false, true, case_limits_busy},
 	{"memlock", "Y8", "RLIMIT_MEMLOCK of 1 MiB and no privilege: all is right", false,
 	 true, case_memlock},
 	{"own-memory", "Y8", "a long life of fills and changes takes no more memory", false,
