@@ -38,6 +38,7 @@ struct kit_block {
 #define V_ARENA  32u  /* but the next heap of an arena */
 #define V_KEEPS  64u  /* what is right below it */
 #define V_UNSEEN 128u /* passes by whoever interposes libc's functions */
+#define V_RECORD 256u /* the kernel sends no event of it: perf has a record (L3) */
 
 /* Of a row that occupies. */
 #define O_AT     1u  /* at a place that it names: where one was vacated */

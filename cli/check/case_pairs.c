@@ -57,6 +57,10 @@ static bool is_limit(const struct check_run *run, const struct kit_pair *pair)
 
 	if (run->env->dev->usual)
 		return false;
+	/* L3: only perf would tell whoever uses the place as it is. */
+	if (!run->env->perf && pair->vacate->flags & V_RECORD &&
+	    pair->occupy->flags & O_TOUCH)
+		return late || pair->vacate->flags & V_UNSEEN;
 	if (!late && !(pair->vacate->flags & V_UNSEEN && pair->occupy->flags & O_UNSEEN))
 		return false;
 	/* Of a mapping that appears perf has a record before the call returns. */

@@ -62,6 +62,10 @@ const struct check_case check_cases[] = {
 	 true, case_memlock},
 	{"own-memory", "Y8", "a long life of fills and changes takes no more memory", false,
 	 false, case_memory_bounded},
+	{"churn", "Y8",
+	 "mappings, descriptors, threads, locked and resident memory that are added to 200 "
+	 "threads that allocate, give up and map",
+	 false, true, case_churn},
 	{"fork", "Y9",
 	 "the child is told, keeps its copy, and may open a mirror of its own", false,
 	 false, case_fork},

@@ -26,6 +26,8 @@ void case_memlock(struct check_run *run);
 void case_memory_bounded(struct check_run *run);
 /* case_limits_busy.c */
 void case_limits_busy(struct check_run *run);
+/* case_churn.c */
+void case_churn(struct check_run *run);
 /* case_fork.c */
 void case_fork(struct check_run *run);
 void case_fork_raw(struct check_run *run);

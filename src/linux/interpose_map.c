@@ -270,6 +270,20 @@ static void begin_shrink(struct op *op, uint64_t to)
 		interpose_begin(op, page_up(to), page_up(ADDR(__curbrk)), UNMAPS);
 }
 
+/*
+ * By the kernel's account: whoever lowered it by a system call has not told glibc, and what
+ * comes back is new memory all the same.
+ */
+static uint64_t heap_end(void)
+{
+	uint64_t end = ADDR(__curbrk), real;
+
+	if (!interpose_open())
+		return end;
+	real = (uint64_t)raw1(SYS_brk, 0);
+	return real < end ? real : end;
+}
+
 static void grown(uint64_t from)
 {
 	if (ADDR(__curbrk) > from && from)
@@ -293,7 +307,7 @@ static int next_brk(void *addr)
 
 INTERPOSED int brk(void *addr)
 {
-	uint64_t from = ADDR(__curbrk);
+	uint64_t from = heap_end();
 	struct op op;
 	int ret;
 
@@ -307,12 +321,12 @@ INTERPOSED int brk(void *addr)
 INTERPOSED void *sbrk(intptr_t increment)
 {
 	const struct next *next = next_in_line();
-	uint64_t from = ADDR(__curbrk);
+	uint64_t from = increment ? heap_end() : ADDR(__curbrk);
 	struct op op = {NULL};
 	void *ret;
 
 	if (increment < 0)
-		begin_shrink(&op, from - (uint64_t)-increment);
+		begin_shrink(&op, ADDR(__curbrk) - (uint64_t)-increment);
 	ret = next->sbrk ? next->sbrk(increment) : __sbrk(increment);
 	interpose_end(&op);
 	grown(from);
