@@ -256,7 +256,10 @@ static bool keyword_line(struct make *m, const char *line)
 	for (i = 0; i < ARRAY_SIZE(opens); i++)
 		if (begins(line, opens[i])) {
 			m->conds++;
-			if (!m->off && build_is_foreign(line))
+			/* ifneq (,$(filter X,...)): it is X */
+			if (!m->off && build_is_foreign(line) && strstr(line, "(,"))
+				m->off = opens[i][2] == 'n' ? m->conds : -m->conds;
+			else if (!m->off && build_is_foreign(line))
 				m->off = (opens[i][2] == 'n') != !!strchr(line, '!')
 						 ? -m->conds
 						 : m->conds;
@@ -342,7 +345,8 @@ static void begin_rule(struct make *m, char *line, u32 number)
 		return;
 	*colon++ = '\0';
 	colon += *colon == ':';
-	semi = strchr(colon, ';');
+	/* libx.so: LDFLAGS += -shared: flags of this target */
+	semi = strchr(colon, '=') ? strchr(colon, '=') : strchr(colon, ';');
 	if (semi)
 		*semi++ = '\0';
 	r.targets = arena_strndup(&m->b->arena, line, strlen(line));
@@ -711,7 +715,20 @@ static void object_word(struct make *m, struct target *t, const char *word)
 static bool links_shared(const char *recipe)
 {
 	return strstr(recipe, "-shared") || strstr(recipe, "-soname") ||
-	       strstr(recipe, "-rpath") || strstr(recipe, "--version-script");
+	       strstr(recipe, "--version-script");
+}
+
+/* Targets that stand for something to do, and for no file. */
+static bool is_action(const char *name)
+{
+	static const char *const names[] = {"all",  "install", "clean",     "check",
+					    "test", "dist",    "uninstall", "distclean"};
+	size_t i;
+
+	for (i = 0; i < ARRAY_SIZE(names); i++)
+		if (has_prefix(name, names[i]) && !strstr(name, ".so"))
+			return true;
+	return false;
 }
 
 static void plain_rule(struct make *m, const struct make_rule *r)
@@ -729,7 +746,7 @@ static void plain_rule(struct make *m, const struct make_rule *r)
 	recipe = expand(m, auto_);
 	name = xstrndup(targets, strcspn(targets, " \t"));
 	if (strstr(name, ".so") || (has_suffix(name, ".la") && strstr(recipe, "-rpath")) ||
-	    (!m->automake && links_shared(recipe) && !strstr(name, ".a")))
+	    (!m->automake && strstr(r->recipe, "-shared") && !strstr(name, ".a")))
 		kind = TARGET_SHARED;
 	else if (has_suffix(name, ".a"))
 		kind = TARGET_STATIC;
@@ -737,8 +754,9 @@ static void plain_rule(struct make *m, const struct make_rule *r)
 	    !has_suffix(name, ".o") && !has_suffix(name, ".lo") &&
 	    !has_suffix(name, ".c") && !has_suffix(name, ".h") &&
 	    (kind != TARGET_PROGRAM || strstr(recipe, "-o")) &&
-	    (kind != TARGET_SHARED || links_shared(recipe)) &&
-	    (!m->automake || strchr(name, '.')) &&
+	    (kind != TARGET_SHARED || links_shared(recipe) || has_suffix(name, ".la") ||
+	     strstr(name, ".so")) &&
+	    !is_action(name) && (!m->automake || strchr(name, '.')) &&
 	    (isalnum((u8)*name) || strchr("_/.", *name))) {
 		char *s = stem(name);
 

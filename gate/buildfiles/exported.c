@@ -60,7 +60,7 @@ static void take_unit(struct finder *f, struct objects *o, u32 source,
 					  .line = c->line,
 					  .source = source,
 					  .object = c->object,
-					  .sure = c->sure};
+					  .sure = c->sure && !c->maybe};
 
 		if (!c->defined || c->is_static || (c->is_inline && !c->plain))
 			continue;
@@ -234,9 +234,11 @@ static u32 find_stand_in(const struct finder *f, const char *path)
 	n = dot ? (size_t)(dot - base) : strlen(base);
 	for (i = 0; i < t->files.n; i++) {
 		const char *p = t->files.v[i].path, *b = strrchr(p, '/');
+		bool same;
 
 		b = b ? b + 1 : p;
-		if (strncmp(b, base, n) != 0 || b[n] != '.')
+		same = !strncmp(b, base, n) && b[n] == '.';
+		if (!same && (found != NO_FILE || strncmp(b, "symbols.", 8) != 0))
 			continue;
 		if (t->files.v[i].kind == FILE_SCRIPT || has_suffix(b, ".def"))
 			found = i;

@@ -143,6 +143,7 @@ struct decl {
 	VEC(struct ctoken) t; /* without attributes */
 	bool is_static, is_extern, is_inline, is_typedef, alias, gnu_inline, ifunc;
 	u8 visibility;
+	bool maybe; /* the visibility is that of some configurations */
 	u32 label;
 	const char *symver[4];
 	u32 nsymvers;
@@ -193,6 +194,8 @@ static void read_attributes(struct reader *r, struct decl *d, const struct ctoke
 		while (*s == '_')
 			s++;
 		text = end > i ? strings_of(r, v, i, end) : "";
+		if (has_prefix(s, "visibility") || has_prefix(s, "dllexport"))
+			d->maybe |= v[i].maybe;
 		if (has_prefix(s, "visibility"))
 			d->visibility = *text == 'i' ? 'h' : *text == 'p' ? 'd' : *text;
 		else if (has_prefix(s, "alias"))
@@ -388,8 +391,10 @@ static void declare(struct reader *r, const struct decl *d, const struct declara
 		s->is_static = true;
 		return;
 	}
-	if (d->visibility)
+	if (d->visibility) {
 		s->visibility = d->visibility;
+		s->maybe = d->maybe;
+	}
 	if (d->label)
 		s->label = d->label;
 	if (body && d->is_inline && (!d->is_extern || d->gnu_inline))
@@ -544,7 +549,9 @@ static bool is_old_style(const struct reader *r)
 	size_t n = r->d.n, i, end, words = 0;
 
 	for (i = 1; i < n && !ctoken_punct(&v[i], '('); i++)
-		if (ctoken_punct(&v[i], '=') || ctoken_punct(&v[i], '{'))
+		if (is(r, &v[i - 1], W_ATTRIBUTE) || is(r, &v[i], W_ATTRIBUTE)) {
+			i = group_end(v, is(r, &v[i], W_ATTRIBUTE) ? i + 1 : i, n);
+		} else if (ctoken_punct(&v[i], '=') || ctoken_punct(&v[i], '{'))
 			return false;
 	if (i + 2 >= n || v[i - 1].kind != CT_ID || i < 2 || is(r, v, W_TYPEDEF) ||
 	    is(r, v, W_EXTERN))
@@ -728,12 +735,21 @@ static void take_marked(struct reader *r)
 	}
 }
 
+static void next_token(struct reader *r, struct ctoken *t)
+{
+	const struct ctoken *last = r->d.n ? &r->d.v[r->d.n - 1] : NULL;
+
+	r->p->declarator = !r->depth && !r->nest && last &&
+			   (last->kind == CT_ID || ctoken_punct(last, '*'));
+	cpp_next(r->p, t);
+}
+
 void cdecl_read(struct cpp *p, struct cunit *u)
 {
 	struct reader r = {.p = p, .u = u};
 	struct ctoken t;
 
-	for (cpp_next(p, &t); t.kind != CT_EOF; cpp_next(p, &t)) {
+	for (next_token(&r, &t); t.kind != CT_EOF; next_token(&r, &t)) {
 		if (t.kind == CT_BRANCH)
 			on_branch(&r, t.punct);
 		else if (t.kind == CT_VISIBILITY)

@@ -12,6 +12,7 @@ struct csymbol {
 	bool defined, is_static, object;
 	bool is_inline; /* defined inline only: no symbol unless `plain` too */
 	bool plain;     /* declared without inline */
+	bool maybe;     /* its visibility is not that of every configuration */
 	bool sure;      /* defined, and in no branch without a value */
 	u8 visibility;  /* 'd', 'h', or 0: nothing says it */
 };

@@ -51,6 +51,7 @@ struct ctoken {
 	u32 line, file;
 	u8 kind, punct;
 	u8 space;    /* blanks before it */
+	u8 maybe;    /* a macro made it that is not in every configuration */
 	u8 no_macro; /* never to be expanded; of a number in a condition: it is unknown */
 };
 
@@ -135,6 +136,7 @@ struct cpp {
 	size_t nmarked, marked_cap;
 	u64 work;
 	bool gave_up;
+	bool declarator; /* a function's name may come: no macro that may not be there */
 };
 
 struct strings;

@@ -76,6 +76,13 @@ static bool keeps_old(const struct cpp *p, const struct cmacro *old, const struc
 	return true;
 }
 
+/* #define open z_open, if the build wants it: by default it does not. */
+static bool is_prefixed(const struct cpp *p, const struct cmacro *m, u32 id)
+{
+	return m->unsure && !m->fn && m->nbody == 1 && m->body[0].kind == CT_ID &&
+	       m->body[0].id != id && strstr(cpp_text(p, m->body[0].id), cpp_text(p, id));
+}
+
 void cpp_read_define(struct cpp *p, const struct ctoken *t, const struct ctoken *end)
 {
 	struct cmacro m = {.state = MAC_DEFINED, .unsure = p->unsure}, *old;
@@ -93,7 +100,7 @@ void cpp_read_define(struct cpp *p, const struct ctoken *t, const struct ctoken 
 	m.body = t;
 	m.nbody = end - t;
 	old = cpp_macro(p, id);
-	if (keeps_old(p, old, &m))
+	if (keeps_old(p, old, &m) || is_prefixed(p, &m, id))
 		return;
 	m.busy = old->busy;
 	*old = m;
@@ -365,7 +372,7 @@ bool cpp_expand(struct cpp *p, const struct ctoken *name)
 
 	if (m.state != MAC_DEFINED || m.busy || name->no_macro)
 		return false;
-	if (m.fn && !paren_follows(p))
+	if (m.fn && (!paren_follows(p) || (m.unsure && p->declarator)))
 		return false;
 	args = arena_alloc(&p->unit, sizeof(*args));
 	args->n = 0;
@@ -381,6 +388,7 @@ bool cpp_expand(struct cpp *p, const struct ctoken *name)
 		copy[i] = out.v[i];
 		copy[i].line = name->line;
 		copy[i].file = name->file;
+		copy[i].maybe = name->maybe | m.unsure | copy[i].maybe;
 		if (copy[i].kind == CT_ID && copy[i].id == name->id)
 			copy[i].no_macro = 1;
 	}
