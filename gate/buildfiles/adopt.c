@@ -8,56 +8,171 @@
 #include <stdlib.h>
 
 #include "kbuild.h"
+#include "sources/expand.h"
 
 struct leftovers {
 	struct scan *s;
 	u8 *known;
 };
 
-/* A .c that another .c includes is part of what that one is part of. */
-static bool inherit_from_includers(struct leftovers *k)
+/* ---------------------------------------------------------------- sources ---------- */
+
+struct sources {
+	struct scan *s;
+	struct map by_base; /* hash of the base name -> 1 + file, chained by next */
+	u32 *next;
+};
+
+static const char *base_name(const char *path)
+{
+	const char *slash = strrchr(path, '/');
+
+	return slash ? slash + 1 : path;
+}
+
+static void index_sources(struct sources *src)
+{
+	const struct tree *t = src->s->tree;
+	u32 i, *last;
+
+	src->next = xcalloc(t->files.n + 1, sizeof(u32));
+	for (i = 0; i < t->files.n; i++) {
+		if (t->files.v[i].kind != FILE_C)
+			continue;
+		last = map_get(&src->by_base, hash_str(base_name(t->files.v[i].path)), 0);
+		src->next[i] = *last;
+		*last = i + 1;
+	}
+}
+
+static u32 common_folders(const char *a, const char *b)
+{
+	u32 n = 0;
+
+	for (; *a && *a == *b; a++, b++)
+		n += *a == '/';
+	return n;
+}
+
+static void add_included(struct scan *s, u32 file, u32 includer)
+{
+	struct membership m = {file, includer};
+
+	if (file != includer)
+		vec_push(&s->included, m);
+}
+
+/* Found with -I: those of that path that are nearest to the source that includes them. */
+static void include_by_path(struct sources *src, u32 includer, const char *path)
+{
+	const struct file *files = src->s->tree->files.v;
+	u32 *first = map_find(&src->by_base, hash_str(base_name(path))), i, near = 0, pass;
+
+	while (has_prefix(path, "../") || has_prefix(path, "./"))
+		path = strchr(path, '/') + 1;
+	for (pass = 0; pass < 2; pass++)
+		for (i = first ? *first : 0; i; i = src->next[i - 1]) {
+			const char *its = files[i - 1].path;
+			size_t n = strlen(its), m = strlen(path);
+			u32 depth = common_folders(its, files[includer].path);
+
+			if (!has_suffix(its, path) || (n > m && its[n - m - 1] != '/'))
+				continue;
+			if (!pass)
+				near = depth > near ? depth : near;
+			else if (depth == near)
+				add_included(src->s, i - 1, includer);
+		}
+}
+
+static void note_includes(struct sources *src, u32 includer)
+{
+	const struct file *f = &src->s->tree->files.v[includer];
+	const struct fact_include *inc = f->facts.a[FA_INCLUDE];
+	const char *slash = strrchr(f->path, '/');
+	u32 i, target;
+
+	for (i = 0; i < f->facts.n[FA_INCLUDE]; i++) {
+		const char *path = facts_str(&f->facts, inc[i].path);
+		char *rel, *norm;
+
+		if (!has_suffix(path, ".c"))
+			continue;
+		rel = xasprintf("%.*s/%s", slash ? (int)(slash - f->path) : 1,
+				slash ? f->path : ".", path);
+		norm = normal_path(rel);
+		target = tree_find(src->s->tree, norm);
+		if (target != NO_FILE)
+			add_included(src->s, target, includer);
+		else
+			include_by_path(src, includer, path);
+		free(rel);
+		free(norm);
+	}
+}
+
+static int by_both(const void *a, const void *b)
+{
+	const struct membership *x = a, *y = b;
+
+	if (x->file != y->file)
+		return x->file < y->file ? -1 : 1;
+	return x->module < y->module ? -1 : x->module > y->module;
+}
+
+static bool has_pair(const struct scan *s, size_t sorted, u32 file, u32 module)
+{
+	struct membership m = {file, module};
+
+	return sorted && bsearch(&m, s->pairs.v, sorted, sizeof(m), by_both);
+}
+
+/* The modules of each source that includes it are those of the file too. */
+static bool inherit_once(struct leftovers *k)
 {
 	struct scan *s = k->s;
-	bool changed = false;
-	u32 i, j, m;
-	size_t n = s->tree->files.n;
+	size_t sorted = s->pairs.n, i, lo, hi, mid;
 
-	for (i = 0; i < n; i++) {
-		const struct file *f = &s->tree->files.v[i];
-		const struct fact_include *inc = f->facts.a[FA_INCLUDE];
-		const char *slash = strrchr(f->path, '/');
+	if (sorted)
+		qsort(s->pairs.v, sorted, sizeof(*s->pairs.v), by_both);
+	for (i = 0; i < s->included.n; i++) {
+		u32 file = s->included.v[i].file, from = s->included.v[i].module;
 
-		if (!k->known[i] || f->kind != FILE_C)
-			continue;
-		for (j = 0; j < f->facts.n[FA_INCLUDE]; j++) {
-			const char *path = facts_str(&f->facts, inc[j].path);
-			char *rel, *norm;
-			u32 target;
-
-			if (!has_suffix(path, ".c"))
-				continue;
-			rel = xasprintf("%.*s/%s", slash ? (int)(slash - f->path) : 1,
-					slash ? f->path : ".", path);
-			norm = normal_path(rel);
-			target = tree_find(s->tree, norm);
-			if (target != NO_FILE)
-				s->includer[target] = i;
-			if (target != NO_FILE && !k->known[target]) {
-				size_t pairs = s->pairs.n;
-
-				for (m = 0; m < pairs; m++)
-					if (s->pairs.v[m].file == i)
-						scan_add_member(s, target,
-								s->pairs.v[m].module);
-				k->known[target] = 1;
-				changed = true;
-			}
-			free(rel);
-			free(norm);
+		for (lo = 0, hi = sorted; lo < hi;) {
+			mid = (lo + hi) / 2;
+			if (s->pairs.v[mid].file < from)
+				lo = mid + 1;
+			else
+				hi = mid;
 		}
+		for (; lo < sorted && s->pairs.v[lo].file == from; lo++)
+			if (!has_pair(s, sorted, file, s->pairs.v[lo].module))
+				scan_add_member(s, file, s->pairs.v[lo].module);
+		k->known[file] |= k->known[from] ? LISTED_BY_OTHERS : 0;
+		s->optional[file] |= s->optional[from];
 	}
-	return changed;
+	return s->pairs.n > sorted;
 }
+
+#define MAX_NESTED 8
+
+/* A .c that others include is part of what each of those is part of. */
+static void inherit_from_includers(struct leftovers *k)
+{
+	struct sources src = {.s = k->s};
+	u32 i, n = k->s->tree->files.n;
+
+	index_sources(&src);
+	for (i = 0; i < n; i++)
+		if (k->s->tree->files.v[i].kind == FILE_C)
+			note_includes(&src, i);
+	for (i = 0; i < MAX_NESTED && inherit_once(k); i++)
+		;
+	map_free(&src.by_base);
+	free(src.next);
+}
+
+/* ---------------------------------------------------------------- folders ---------- */
 
 static size_t folder_len(const char *path)
 {
@@ -102,6 +217,7 @@ static void adopt_by_folder(struct leftovers *k)
 			n = folder_len(dir);
 			free(dir);
 		}
+		s->optional[i] = 1;
 		if (o && *o != UINT32_MAX && *o != MODULE_BUILTIN + 1)
 			scan_add_member(s, i, *o - 1);
 		else
@@ -110,23 +226,17 @@ static void adopt_by_folder(struct leftovers *k)
 	map_free(&owner);
 }
 
-static bool header_exports(const struct scan *s, const struct facts *f)
+static void note_any(void *arg, const struct header_export *e)
 {
-	const struct fact_call *call = f->a[FA_CALL];
-	const struct fact_def *def = f->a[FA_DEF];
-	u32 i, k;
+	*(bool *)arg = true;
+}
 
-	for (i = 0; i < f->n[FA_CALL]; i++) {
-		const struct template_list *l =
-			templates_find(&s->templates, call[i].callee);
+static bool exports_something(const struct scan *s, const struct facts *f)
+{
+	bool any = false;
 
-		if (def[call[i].owner].kind != DEF_MADE || !l)
-			continue;
-		for (k = 0; k < l->n; k++)
-			if (l->t[k].kind >= 0)
-				return true;
-	}
-	return false;
+	header_exports(f, &s->templates, note_any, &any);
+	return any;
 }
 
 static bool includes_by_name(const struct file *f, const char *header)
@@ -193,8 +303,10 @@ static void add_members_of(struct leftovers *k, u32 header, size_t pairs)
 
 			if (!may || !includes_by_name(&files[i], files[between[at]].path))
 				continue;
-			if (k->known[i])
+			if (k->known[i]) {
 				copy_members(k->s, i, header, pairs);
+				add_included(k->s, header, i);
+			}
 			for (j = 0; j < n && between[j] != i; j++)
 				;
 			if (files[i].kind == FILE_HEADER && is_private(files[i].path) &&
@@ -213,7 +325,8 @@ static void add_header_members(struct leftovers *k)
 	for (h = 0; h < s->tree->files.n; h++) {
 		const struct file *f = &s->tree->files.v[h];
 
-		if (f->kind == FILE_HEADER && f->has_facts && header_exports(s, &f->facts))
+		if (f->kind == FILE_HEADER && f->has_facts &&
+		    exports_something(s, &f->facts))
 			add_members_of(k, h, pairs);
 	}
 }
@@ -233,10 +346,8 @@ static void add_rust_crate(struct leftovers *k)
 void kbuild_adopt(struct scan *s, u8 *known)
 {
 	struct leftovers k = {.s = s, .known = known};
-	int i;
 
-	for (i = 0; i < 4 && inherit_from_includers(&k); i++)
-		;
+	inherit_from_includers(&k);
 	adopt_by_folder(&k);
 	add_header_members(&k);
 	add_rust_crate(&k);

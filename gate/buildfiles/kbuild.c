@@ -22,7 +22,9 @@ struct kbuild {
 	u32 includes;
 	char *defining; /* the variable whose "define" is being read */
 	struct buf define;
-	u8 *known; /* per file: an object list names it */
+	u8 *known;     /* per file: an object list names it */
+	bool optional; /* what is added is not in every configuration of its module */
+	u8 how;        /* it is listed: LISTED, LISTED_BY_SUBST */
 };
 
 /* ---------------------------------------------------------------- Kconfig ---------- */
@@ -39,10 +41,50 @@ static const char *word_after(const char *line, const char *end, const char *wor
 	return line;
 }
 
+/* The text of a help goes on as long as it is indented as its first line is. */
+static bool in_help(const char *line, const char *p, int *indent)
+{
+	int column = 0;
+
+	for (; line < p; line++)
+		column = *line == '\t' ? (column | 7) + 1 : column + 1;
+	if (*indent < 0)
+		*indent = column;
+	return column && column >= *indent;
+}
+
+static bool is_word(const char *p, const char *nl, const char *word)
+{
+	size_t n = strlen(word);
+
+	return (size_t)(nl - p) >= n && !memcmp(p, word, n) &&
+	       (p + n == nl || isspace((u8)p[n]));
+}
+
+static bool is_help(const char *p, const char *nl)
+{
+	return is_word(p, nl, "help") || is_word(p, nl, "---help---");
+}
+
+/* A line after which a type is no longer that of the option before it. */
+static bool ends_option(const char *p, const char *nl)
+{
+	static const char *const words[] = {"choice",  "endchoice", "menu",
+					    "endmenu", "if",        "endif",
+					    "comment", "source",    "mainmenu"};
+	size_t i;
+
+	for (i = 0; i < ARRAY_SIZE(words); i++)
+		if (is_word(p, nl, words[i]))
+			return true;
+	return false;
+}
+
 static void read_kconfig(struct kbuild *k, const char *text, size_t len)
 {
 	const char *end = text + len, *nl, *p, *w;
 	u64 option = 0;
+	int help = 0; /* how far its text is indented, 0 = none is being read */
 
 	for (; text < end; text = nl + 1) {
 		nl = memchr(text, '\n', end - text);
@@ -50,6 +92,15 @@ static void read_kconfig(struct kbuild *k, const char *text, size_t len)
 			nl = end;
 		for (p = text; p < nl && (*p == ' ' || *p == '\t'); p++)
 			;
+		if (help && (p == nl || *p == '\r' || in_help(text, p, &help)))
+			continue;
+		help = 0;
+		if (is_help(p, nl)) {
+			help = -1;
+			continue;
+		}
+		if (ends_option(p, nl))
+			option = 0;
 		w = word_after(p, nl, "config");
 		if (!w)
 			w = word_after(p, nl, "menuconfig");
@@ -70,6 +121,8 @@ static void read_kconfig(struct kbuild *k, const char *text, size_t len)
  * What may follow "obj-" here: 'y' if the options in the text are all bool, else 'm'. An
  * option that no Kconfig knows may be anything, so it is taken for a module's.
  */
+#define SUBST 's' /* in the image, whatever the option is */
+
 static char class_of_text(struct kbuild *k, const char *s)
 {
 	char class = 'y';
@@ -77,7 +130,7 @@ static char class_of_text(struct kbuild *k, const char *s)
 	u64 h;
 
 	if (strstr(s, "subst m,y") || strstr(s, ":m=y"))
-		return 'y';
+		return SUBST;
 	while ((s = strstr(s, "CONFIG_"))) {
 		s += 7;
 		for (p = s; isalnum((u8)*p) || *p == '_'; p++)
@@ -304,6 +357,7 @@ static void read_makefile(struct kbuild *k, const char *text, size_t len, int de
 		if (!nl)
 			nl = end;
 		n = nl - text;
+		n -= n && text[n - 1] == '\r';
 		if (n && text[n - 1] == '\\') {
 			buf_add(&line, text, n - 1);
 			buf_putc(&line, ' ');
@@ -322,17 +376,84 @@ static void read_makefile(struct kbuild *k, const char *text, size_t len, int de
 
 static void add_object(struct kbuild *k, const char *object, u32 module, int depth);
 
-static void add_list(struct kbuild *k, const char *list, u32 module, int depth)
+/* "arch/x86/..." gives "x86" and its length, others NULL. */
+static const char *arch_of(const char *path, size_t *n)
+{
+	if (!has_prefix(path, "arch/"))
+		return NULL;
+	*n = strcspn(path + 5, "/");
+	return path + 5;
+}
+
+/* A source of one architecture that this makefile, of another one, names. */
+static void note_foreign(struct kbuild *k, u32 file)
+{
+	size_t n, m;
+	const char *own = arch_of(k->dir, &n);
+	const char *its = arch_of(k->s->tree->files.v[file].path, &m);
+
+	if (own && its && (n != m || memcmp(own, its, n) != 0))
+		scan_add_foreign(k->s, file, k->dir);
+}
+
+/* obj-y += ../../arm/xen/ */
+static void add_foreign_folder(struct kbuild *k, const char *folder)
+{
+	char *rel = xasprintf("%s/%s", k->dir, folder), *path = normal_path(rel);
+	size_t n = strlen(path), i;
+
+	if (has_prefix(folder, "../") && has_prefix(path, "arch/"))
+		for (i = 0; i < k->s->tree->files.n; i++) {
+			const struct file *f = &k->s->tree->files.v[i];
+
+			if (!strncmp(f->path, path, n) && f->path[n] == '/')
+				note_foreign(k, i);
+		}
+	free(rel);
+	free(path);
+}
+
+/* The list's value, or NULL if it names nothing. The caller frees it. */
+static char *expanded(struct kbuild *k, const char *value)
 {
 	struct buf b = {0};
-	char *save = NULL, *w;
 
+	if (!value)
+		return NULL;
 	buf_add(&b, "", 0);
-	makevars_expand(&k->mv, &b, list, strlen(list), 0);
-	for (w = strtok_r(b.s, " \t", &save); w; w = strtok_r(NULL, " \t", &save))
+	makevars_expand(&k->mv, &b, value, strlen(value), 0);
+	if (b.s[strspn(b.s, " \t\n")])
+		return b.s;
+	buf_free(&b);
+	return NULL;
+}
+
+static bool has_word(const char *list, const char *word)
+{
+	size_t n = strlen(word);
+	const char *p;
+
+	for (p = list; p && (p = strstr(p, word)); p += n)
+		if ((p == list || isspace((u8)p[-1])) && (!p[n] || isspace((u8)p[n])))
+			return true;
+	return false;
+}
+
+/* `always` (may be NULL): what of the list every configuration has. */
+static void add_list(struct kbuild *k, char *list, const char *always, u32 module,
+		     int depth)
+{
+	char *save = NULL, *w;
+	bool outer = k->optional;
+
+	for (w = strtok_r(list, " \t\n", &save); w; w = strtok_r(NULL, " \t\n", &save)) {
+		k->optional = outer || !has_word(always, w);
 		if (has_suffix(w, ".o"))
 			add_object(k, w, module, depth);
-	buf_free(&b);
+		else if (has_suffix(w, "/") && module == MODULE_BUILTIN)
+			add_foreign_folder(k, w);
+	}
+	k->optional = outer;
 }
 
 static bool add_source(struct kbuild *k, const char *stem, u32 module)
@@ -349,7 +470,9 @@ static bool add_source(struct kbuild *k, const char *stem, u32 module)
 
 		if (file != NO_FILE) {
 			scan_add_member(k->s, file, module);
-			k->known[file] = 1;
+			note_foreign(k, file);
+			k->known[file] |= k->how;
+			k->s->optional[file] |= k->optional;
 			found = true;
 		}
 		free(rel);
@@ -361,18 +484,24 @@ static bool add_source(struct kbuild *k, const char *stem, u32 module)
 static void add_object(struct kbuild *k, const char *object, u32 module, int depth)
 {
 	char *stem = xstrndup(object, strlen(object) - 2);
-	char *parts = xasprintf("%s-y", stem), *objs = xasprintf("%s-objs", stem);
-	const char *list = makevars_get(&k->mv, parts);
-	const char *more = makevars_get(&k->mv, objs);
+	static const char *const kinds[] = {"y", "objs"};
+	bool composite = false;
+	size_t i;
 
-	if (list && depth < 4)
-		add_list(k, list, module, depth + 1);
-	if (more && depth < 4)
-		add_list(k, more, module, depth + 1);
-	if (!list && !more)
+	for (i = 0; i < ARRAY_SIZE(kinds); i++) {
+		char *name = xasprintf("%s-%s", stem, kinds[i]);
+		char *list = expanded(k, makevars_get(&k->mv, name));
+		char *always = expanded(k, makevars_always(&k->mv, name));
+
+		if (list && depth < 4)
+			add_list(k, list, always, module, depth + 1);
+		composite |= list != NULL;
+		free(name);
+		free(list);
+		free(always);
+	}
+	if (!composite)
 		add_source(k, stem, module);
-	free(parts);
-	free(objs);
 	free(stem);
 }
 
@@ -391,6 +520,7 @@ static void add_modules(struct kbuild *k)
 
 		if (!has_suffix(w, ".o"))
 			continue;
+		k->optional = false;
 		name = xasprintf("%s/%.*s", k->dir, (int)strlen(w) - 2, w);
 		path = normal_path(name);
 		add_object(k, w, scan_module(k->s, path, false), 0);
@@ -400,12 +530,24 @@ static void add_modules(struct kbuild *k)
 	buf_free(&b);
 }
 
+static void give_up(struct kbuild *k, const char *path)
+{
+	vec_push(
+		&k->s->given_up,
+		arena_printf(&k->s->arena,
+			     "%s: its variables expand to more than is followed, so who is "
+			     "in which module is not known there; simplify it",
+			     path));
+}
+
 static void read_folder(struct kbuild *k, const struct file *f)
 {
-	static const char *const lists[] = {"obj-y", "lib-y", "lib-m", "extra-y"};
-	const char *slash = strrchr(f->path, '/'), *text, *list;
+	static const char *const lists[] = {"obj-y",   "lib-y", "lib-m",
+					    "extra-y", "obj-s", "lib-s"};
+	const char *slash = strrchr(f->path, '/'), *text;
 	struct buf b = {0};
 	size_t len, i;
+	char *list;
 
 	k->dir = slash ? xstrndup(f->path, slash - f->path) : xstrdup(".");
 	k->mv.dir = k->dir;
@@ -413,12 +555,17 @@ static void read_folder(struct kbuild *k, const struct file *f)
 	text = tree_read(k->s->tree, f, &b, &len);
 	if (text)
 		read_makefile(k, text, len, 0);
+	k->how = LISTED;
 	add_modules(k);
 	for (i = 0; i < ARRAY_SIZE(lists); i++) {
-		list = makevars_get(&k->mv, lists[i]);
+		list = expanded(k, makevars_get(&k->mv, lists[i]));
+		k->how = LISTED | (has_suffix(lists[i], "-s") ? LISTED_BY_SUBST : 0);
 		if (list)
-			add_list(k, list, MODULE_BUILTIN, 0);
+			add_list(k, list, list, MODULE_BUILTIN, 0);
+		free(list);
 	}
+	if (k->mv.given_up)
+		give_up(k, f->path);
 	makevars_free(&k->mv);
 	free(k->defining);
 	k->defining = NULL;
@@ -435,9 +582,10 @@ void kbuild_members(struct scan *s)
 	size_t i, len;
 
 	k.mv.eval_arg = &k;
-	k.known = xcalloc(s->tree->files.n, 1);
-	s->includer = xmalloc((s->tree->files.n + 1) * sizeof(u32));
-	memset(s->includer, 0xff, (s->tree->files.n + 1) * sizeof(u32));
+	k.mv.tree = s->tree;
+	k.known = xcalloc(s->tree->files.n + 1, 1);
+	s->listed = k.known;
+	s->optional = xcalloc(s->tree->files.n + 1, 1);
 	for (i = 0; i < s->tree->files.n; i++) {
 		if (s->tree->files.v[i].kind != FILE_KCONFIG)
 			continue;
@@ -457,5 +605,4 @@ void kbuild_members(struct scan *s)
 	map_free(&k.tristate);
 	map_free(&k.options);
 	buf_free(&b);
-	free(k.known);
 }

@@ -13,6 +13,20 @@
 
 #define MAX_VALUE (1u << 20)
 
+/* A makefile whose variables name each other can expand for ever. */
+#define MAX_WORK (1u << 20)
+
+static void set_always(struct makevar *v, const char *value, char op)
+{
+	if (op != '+')
+		v->always.n = 0;
+	if (v->always.n + strlen(value) > MAX_VALUE)
+		return;
+	if (v->always.n)
+		buf_putc(&v->always, ' ');
+	buf_puts(&v->always, value);
+}
+
 void makevars_set(struct makevars *mv, const char *name, const char *value, char op,
 		  bool conditional)
 {
@@ -28,6 +42,8 @@ void makevars_set(struct makevars *mv, const char *name, const char *value, char
 	if (op != '+' && !conditional && !v->conditional)
 		v->value.n = 0;
 	v->conditional |= conditional;
+	if (!conditional)
+		set_always(v, value, op);
 	if (v->value.n + strlen(value) > MAX_VALUE)
 		return;
 	if (v->value.n)
@@ -42,6 +58,13 @@ const char *makevars_get(struct makevars *mv, const char *name)
 	return at && mv->vars.v[*at].value.s ? mv->vars.v[*at].value.s : NULL;
 }
 
+const char *makevars_always(struct makevars *mv, const char *name)
+{
+	u32 *at = map_find(&mv->index, hash_str(name));
+
+	return at ? mv->vars.v[*at].always.s : NULL;
+}
+
 void makevars_free(struct makevars *mv)
 {
 	size_t i;
@@ -49,7 +72,10 @@ void makevars_free(struct makevars *mv)
 	for (i = 0; i < mv->vars.n; i++) {
 		buf_free(&mv->vars.v[i].value);
 		free(mv->vars.v[i].name);
+		buf_free(&mv->vars.v[i].always);
 	}
+	mv->work = 0;
+	mv->given_up = false;
 	vec_free(&mv->vars);
 	map_free(&mv->index);
 }
@@ -216,6 +242,27 @@ static void filter_word(struct buf *out, const char *w, size_t n, const char *pa
 	}
 }
 
+/* $(wildcard): by this tree's files, as they are named from its root. */
+static void each_file(struct makevars *mv, struct buf *out, const char *patterns)
+{
+	size_t n, i;
+
+	for (; mv->tree && *patterns; patterns += n) {
+		char *pattern;
+
+		patterns += strspn(patterns, " \t\n");
+		n = strcspn(patterns, " \t\n");
+		if (!n)
+			continue;
+		pattern = xstrndup(patterns, n);
+		for (i = 0; i < mv->tree->files.n; i++)
+			if (strchr(pattern, '/') &&
+			    path_match(pattern, mv->tree->files.v[i].path))
+				buf_printf(out, " %s", mv->tree->files.v[i].path);
+		free(pattern);
+	}
+}
+
 /* $(call name,a,b): the value with a for $(1) and b for $(2). */
 static void call_macro(struct makevars *mv, struct buf *out, char **arg, int n, int depth)
 {
@@ -295,6 +342,8 @@ static void apply_function(struct makevars *mv, struct buf *out, const char *nam
 		replace_text(out, arg[2], strip_left(arg[0]), arg[1]);
 	else if (!strcmp(name, "notdir"))
 		each_word(out, arg[0], file_part, NULL, NULL);
+	else if (!strcmp(name, "wildcard"))
+		each_file(mv, out, arg[0]);
 	else if (!strcmp(name, "sort") || !strcmp(name, "strip"))
 		buf_puts(out, arg[0]);
 	else if (!strcmp(name, "basename"))
@@ -448,8 +497,10 @@ void makevars_expand(struct makevars *mv, struct buf *out, const char *text, siz
 {
 	size_t i, end, name;
 
-	if (depth > 24 || out->n > MAX_VALUE)
+	if (depth > 24 || out->n > MAX_VALUE || ++mv->work > MAX_WORK) {
+		mv->given_up |= mv->work > MAX_WORK;
 		return;
+	}
 	for (i = 0; i < len; i++) {
 		if (text[i] != '$' || i + 1 >= len) {
 			buf_putc(out, text[i]);

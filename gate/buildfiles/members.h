@@ -7,6 +7,8 @@
 
 /* Who belongs to which module: of a kernel tree, and of any other. */
 void kbuild_members(struct scan *s);
+/* Where the sources of each folder of a kernel tree find headers. */
+void kbuild_include_dirs(struct scan *s);
 void library_members(struct scan *s);
 /* What version scripts and lists of symbols export. */
 void library_exports(struct scan *s);

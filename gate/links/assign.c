@@ -11,6 +11,7 @@
 
 #include "link.h"
 #include "buildfiles/members.h"
+#include "sources/expand.h"
 
 static void alias(struct linker *l, u32 name, const char *prefix, const char *s,
 		  const char *suffix)
@@ -77,20 +78,15 @@ static void add_export_name(struct linker *l, u32 export)
  * One name in both branches of a conditional is one export, and so is one that an
  * attribute marks in the header and in the source.
  */
-static bool is_known(const struct scan *s, const struct export *e)
+static bool is_known(struct linker *l, const struct export *e)
 {
-	bool anywhere = e->kind & EXP_LIBRARY;
-	size_t i;
+	u64 key = hash_str(e->name) ^ ((u64)e->kind << 40) * 0x9fb21c651e98df25ull;
+	u32 *seen;
 
-	for (i = s->exports.n; i > 0; i--) {
-		const struct export *x = &s->exports.v[i - 1];
-
-		if (!anywhere && x->file != e->file)
-			return false;
-		if (!strcmp(x->name, e->name) && x->kind == e->kind)
-			return true;
-	}
-	return false;
+	if (!(e->kind & EXP_LIBRARY))
+		key ^= ((u64)e->file + 1) * 0xd6e8feb86659fd93ull;
+	seen = map_get(&l->known_exports, key ? key : 1, 0);
+	return (*seen)++;
 }
 
 static void add_unnamed(struct scan *s, u32 file, const char *text)
@@ -100,21 +96,53 @@ static void add_unnamed(struct scan *s, u32 file, const char *text)
 	vec_push(&s->unnamed, u);
 }
 
-/* A header that is included again and again may make another name of it each time. */
-static bool is_macro_here(const struct facts *f, const char *name)
-{
-	const struct fact_def *d = f->a[FA_DEF];
-	u64 hash = hash_str(name);
-	u32 i;
+#define MAX_INCLUDED 8
 
-	for (i = 0; i < f->n[FA_DEF]; i++)
-		if (d[i].name == hash && d[i].kind == DEF_MACRO)
-			return true;
-	return false;
+/*
+ * A file that others include exports what each of them makes of the name. True if nothing
+ * exports the name itself.
+ */
+static bool add_renamed(struct linker *l, const struct export *as, u32 file, int depth)
+{
+	struct scan *s = l->s;
+	size_t i = scan_first_includer(s, file);
+	u64 hash = hash_str(as->name);
+	u32 others = 0, renamed = 0, k, n;
+
+	for (; i < s->included.n && s->included.v[i].file == file; i++) {
+		const struct facts *f = &s->tree->files.v[s->included.v[i].module].facts;
+		const struct fact_alias *alias = f->a[FA_ALIAS];
+
+		n = renamed;
+		for (k = 0; k < f->n[FA_ALIAS]; k++) {
+			struct export e = *as;
+
+			if (alias[k].name != hash)
+				continue;
+			renamed = n + 1;
+			e.name = facts_str(f, alias[k].other);
+			if (!is_known(l, &e))
+				vec_push(&s->exports, e);
+		}
+		if (renamed == n && depth < MAX_INCLUDED &&
+		    add_renamed(l, as, s->included.v[i].module, depth + 1))
+			renamed++;
+		others++;
+	}
+	return renamed && renamed == others && !(s->listed && s->listed[file] & LISTED);
 }
 
-static void collect_from_file(struct scan *s, u32 file)
+static void add_export(struct linker *l, const struct export *e)
 {
+	if (l->s->included.n && !(e->kind & EXP_LIBRARY) && add_renamed(l, e, e->file, 0))
+		return;
+	if (!is_known(l, e))
+		vec_push(&l->s->exports, *e);
+}
+
+static void collect_from_file(struct linker *l, u32 file)
+{
+	struct scan *s = l->s;
 	const struct facts *f = &s->tree->files.v[file].facts;
 	const struct fact_export *fe = f->a[FA_EXPORT];
 	struct export e = {.file = file, .source = NO_FILE, .added = -1, .consumed = -1};
@@ -129,50 +157,45 @@ static void collect_from_file(struct scan *s, u32 file)
 		e.judged = true;
 		if (fe[i].kind & EXP_UNNAMED)
 			add_unnamed(s, file, e.name);
-		else if (!is_known(s, &e))
-			vec_push(&s->exports, e);
+		else
+			add_export(l, &e);
 	}
 }
 
-/* What a macro invoked at a header's file scope exports. */
-static void collect_from_header(struct scan *s, u32 file)
+struct from_header {
+	struct linker *l;
+	u32 file;
+};
+
+static void add_header_export(void *arg, const struct header_export *h)
 {
-	const struct facts *f = &s->tree->files.v[file].facts;
-	const struct fact_call *call = f->a[FA_CALL];
-	struct export e = {.file = file, .source = NO_FILE, .added = -1, .consumed = -1};
-	struct buf b = {0};
-	u32 i, k, argc;
+	const struct from_header *from = arg;
+	struct scan *s = from->l->s;
+	struct export e = {.file = from->file,
+			   .line = h->line,
+			   .kind = h->kind,
+			   .source = NO_FILE,
+			   .added = -1,
+			   .consumed = -1,
+			   .judged = true};
 
-	for (i = 0; i < f->n[FA_CALL]; i++) {
-		const struct template_list *l =
-			templates_find(&s->templates, call[i].callee);
-		char *args, *argv[16];
+	e.name = arena_strndup(&s->arena, h->name, strlen(h->name));
+	e.ns = arena_strndup(&s->arena, h->ns, strlen(h->ns));
+	e.via = arena_strndup(&s->arena, h->via, strlen(h->via));
+	if (h->unnamed)
+		add_unnamed(s, from->file, e.name);
+	else
+		add_export(from->l, &e);
+}
 
-		if (!l || FACTS(f, struct fact_def, FA_DEF)[call[i].owner].kind != DEF_MADE)
-			continue;
-		args = xstrdup(facts_str(f, call[i].args));
-		argc = split_args(args, argv);
-		if (*args == '*' && l->n && l->t[0].kind >= 0)
-			add_unnamed(s, file,
-				    arena_strndup(&s->arena, args + 1, strlen(args + 1)));
-		for (k = 0; k < l->n; k++) {
-			if (l->t[k].kind < 0 ||
-			    !template_fill(&b, l->t[k].name, argv, argc) || !b.n ||
-			    b.s[b.n - 1] == '*')
-				continue;
-			e.name = arena_strndup(&s->arena, b.s, b.n);
-			e.ns = e.via = "";
-			e.kind = l->t[k].kind;
-			e.line = call[i].line;
-			e.judged = true;
-			if (is_macro_here(f, e.name))
-				add_unnamed(s, file, e.name);
-			else
-				vec_push(&s->exports, e);
-		}
-		free(args);
-	}
-	buf_free(&b);
+/* What a macro invoked at a header's file scope exports. */
+static void collect_from_header(struct linker *l, u32 file)
+{
+	const struct scan *s = l->s;
+	struct from_header from = {l, file};
+
+	header_exports(&s->tree->files.v[file].facts, &s->templates, add_header_export,
+		       &from);
 }
 
 void linker_collect_exports(struct linker *l)
@@ -185,10 +208,11 @@ void linker_collect_exports(struct linker *l)
 
 		if (f->has_facts && f->facts.n[FA_EXPORT] &&
 		    (f->kind != FILE_HEADER || s->kind == KIND_LIBRARY))
-			collect_from_file(s, i);
+			collect_from_file(l, i);
 		else if (f->kind == FILE_HEADER && s->first[i] < s->first[i + 1])
-			collect_from_header(s, i);
+			collect_from_header(l, i);
 	}
+	map_free(&l->known_exports);
 	if (s->kind == KIND_LIBRARY)
 		library_exports(s);
 	l->next_export = xmalloc((s->exports.n + 1) * sizeof(u32));
@@ -273,12 +297,28 @@ static struct map find_definers(const struct linker *l)
 			id = linker_matters(l, g[k].name)
 				     ? map_find(&l->xname_index, g[k].name)
 				     : NULL;
+			/* only what every configuration of the module has */
+			if (!g[k].sure || (s->optional && s->optional[i]))
+				continue;
 			for (m = s->first[i]; id && m < s->first[i + 1]; m++)
 				map_get(&definers, ((u64)(*id + 1) << 32) | s->member[m],
 					1);
 		}
 	}
 	return definers;
+}
+
+/* A makefile of the architecture that `a` is of names `b`. */
+static bool is_shared_with(const struct scan *s, u32 b, const char *arch, size_t n)
+{
+	const u32 *last = map_find(&s->foreign_of, (u64)b + 1);
+	u32 i;
+
+	for (i = last ? *last : 0; i; i = s->foreign.v[i - 1].next)
+		if (!strncmp(s->foreign.v[i - 1].folder + 5, arch, n) &&
+		    strchr("/", s->foreign.v[i - 1].folder[5 + n]))
+			return true;
+	return false;
 }
 
 static bool arch_fits(const struct scan *s, u32 a, u32 b)
@@ -290,7 +330,47 @@ static bool arch_fits(const struct scan *s, u32 a, u32 b)
 		return true;
 	n = strcspn(x + 5, "/") + 1;
 	return !strncmp(x + 5, y + 5, n) || has_prefix(x, "arch/um/") ||
-	       has_prefix(y, "arch/um/");
+	       has_prefix(y, "arch/um/") ||
+	       (s->foreign.n && (is_shared_with(s, b, x + 5, n - 1) ||
+				 is_shared_with(s, a, y + 5, strcspn(y + 5, "/"))));
+}
+
+/* '-' and '_' are the same in a module's name, and a list's word may end in '*'. */
+static bool fits_module(const char *word, size_t n, const char *module)
+{
+	size_t i;
+
+	for (i = 0; i < n && word[i] != '*'; i++)
+		if (!module[i] || (word[i] != module[i] &&
+				   !(strchr("-_", word[i]) && strchr("-_", module[i]))))
+			return false;
+	return i < n || !module[i];
+}
+
+/* EXPORT_SYMBOL_FOR_MODULES(name, "kvm,foo-*"): others cannot be linked to it. */
+static bool is_for_module(const struct scan *s, const struct export *e, u32 module)
+{
+	const char *name = s->modules.v[module].name, *slash = strrchr(name, '/'), *p;
+	size_t n;
+
+	for (p = e->ns; *p; p += n) {
+		p += strspn(p, ", ");
+		n = strcspn(p, ", ");
+		if (n && fits_module(p, n, slash ? slash + 1 : name))
+			return true;
+	}
+	return false;
+}
+
+/* The kernel image cannot use what a module exports: it does so where that is built in. */
+static bool is_of_modules(const struct scan *s, const struct export *e)
+{
+	u32 i;
+
+	for (i = s->first[e->file]; i < s->first[e->file + 1]; i++)
+		if (s->member[i] == MODULE_BUILTIN)
+			return false;
+	return s->first[e->file] < s->first[e->file + 1];
 }
 
 static bool counts_for(const struct linker *l, const struct map *definers,
@@ -303,6 +383,11 @@ static bool counts_for(const struct linker *l, const struct map *definers,
 	    (e->source != NO_FILE && scan_file_in(s, e->source, h->c.module)))
 		return false;
 	if (!arch_fits(s, e->file, h->c.file))
+		return false;
+	if ((e->kind & EXP_NS_MODULES) && !is_for_module(s, e, h->c.module))
+		return false;
+	if (s->kind == KIND_LINUX && h->c.module == MODULE_BUILTIN &&
+	    !(s->listed && s->listed[h->c.file] & LISTED_BY_SUBST) && is_of_modules(s, e))
 		return false;
 	return h->c.module == MODULE_BUILTIN || !map_find(definers, key);
 }

@@ -89,7 +89,7 @@ void linker_add_globs(struct linker *l)
 	for (i = 0; i < s->templates.lists.n; i++) {
 		list = &s->templates.lists.v[i];
 		for (k = 0; k < list->n; k++)
-			if (list->t[k].kind < 0 && is_glob(list->t[k].name))
+			if (list->t[k].kind == MAKES_USE && is_glob(list->t[k].name))
 				add_glob(&g, list->t[k].name);
 	}
 	for (i = 0; g.v.n && i < n; i++)

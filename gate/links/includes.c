@@ -2,7 +2,7 @@
 /*
  * Which headers does a file see, by its own includes and theirs?
  *
- * Include paths (-I) are not known, so an include may mean every header whose path ends
+ * Not every include path (-I) is known, so an include may mean every header whose path ends
  * with what is written; a quoted one that exists beside the file means that one. Headers
  * of an architecture are seen by that architecture's files and by those of none. The
  * closure is a set of bits a header, made over the strongly connected components, because
@@ -94,16 +94,22 @@ static u32 common_folders(const char *a, const char *b)
 }
 
 /* Found with -Iinclude or -Iarch/X/include, which every file of a kernel is built with. */
-static bool is_public(const char *path)
+static bool is_public(const char *path, const char *tail)
 {
 	const char *slash;
 
-	if (has_prefix(path, "include/"))
-		return true;
-	if (!has_prefix(path, "arch/"))
+	if (has_prefix(path, "arch/")) {
+		slash = strchr(path + 5, '/');
+		path = slash ? slash + 1 : path;
+	}
+	if (!has_prefix(path, "include/"))
 		return false;
-	slash = strchr(path + 5, '/');
-	return slash && has_prefix(slash, "/include/");
+	path += strlen("include/");
+	if (!strcmp(path, tail))
+		return true;
+	/* include/uapi, include/generated/uapi, arch/X/include/asm/mach-Y: one more folder
+	 */
+	return has_suffix(path, tail) && strchr(tail, '/') != NULL;
 }
 
 /*
@@ -121,7 +127,7 @@ static void each_match(const struct includes *inc, const char *from, const char 
 	for (pass = 0; pass < 2; pass++)
 		for (h = at ? *at : 0; h; h = inc->next[h - 1]) {
 			const char *path = files[inc->file_of[h - 1]].path;
-			bool public = is_public(path);
+			bool public = is_public(path, tail);
 
 			if ((!tools && has_prefix(path, "tools/")) ||
 			    !ends_with_path(path, tail) || !same_arch(from, path))
@@ -136,11 +142,70 @@ static void each_match(const struct includes *inc, const char *from, const char 
 		}
 }
 
-static void resolve(const struct includes *inc, u32 file, found_fn *fn, void *arg)
+/* What -I and -include in the makefiles of the folder and of those above it add. */
+struct dirs {
+	VEC(const char *) v;
+};
+
+static void find_dirs(const struct includes *inc, const char *from, struct dirs *dirs)
+{
+	const struct scan *s = inc->s;
+	size_t n = base_name(from) - from;
+	u32 *last, i;
+
+	if (!s->include_dirs.n)
+		return;
+	while (n) {
+		last = map_find(&s->dirs_of, hash_bytes(from, n - 1));
+		for (i = last ? *last : 0; i; i = s->include_dirs.v[i - 1].next)
+			vec_push(&dirs->v, s->include_dirs.v[i - 1].dir);
+		for (n--; n && from[n - 1] != '/'; n--)
+			;
+	}
+}
+
+static void each_in_dirs(const struct includes *inc, const struct dirs *dirs,
+			 const char *what, found_fn *fn, void *arg)
+{
+	char path[1024];
+	size_t i;
+	u32 file;
+
+	for (i = 0; i < dirs->v.n; i++) {
+		if (snprintf(path, sizeof(path), "%s/%s", dirs->v.v[i], what) >=
+		    (int)sizeof(path))
+			continue;
+		file = tree_find(inc->s->tree, path);
+		if (file != NO_FILE && inc->header_of[file] != NONE)
+			fn(arg, inc->header_of[file]);
+	}
+}
+
+static void each_forced(const struct includes *inc, const struct dirs *dirs, found_fn *fn,
+			void *arg)
+{
+	size_t i;
+	u32 file;
+
+	for (i = 0; i < dirs->v.n; i++) {
+		file = tree_find(inc->s->tree, dirs->v.v[i]);
+		if (file != NO_FILE && inc->header_of[file] != NONE)
+			fn(arg, inc->header_of[file]);
+	}
+}
+
+/* As a file at the path `from` would see what the file includes. */
+static void resolve(const struct includes *inc, u32 file, const char *from, found_fn *fn,
+		    void *arg)
 {
 	const struct file *f = &inc->s->tree->files.v[file];
 	const struct fact_include *i = f->facts.a[FA_INCLUDE];
+	struct dirs dirs = {0};
 	u32 k, h;
+
+	find_dirs(inc, from, &dirs);
+	if (f->kind != FILE_HEADER)
+		each_forced(inc, &dirs, fn, arg);
 
 	for (k = 0; k < f->facts.n[FA_INCLUDE]; k++) {
 		const char *what = facts_str(&f->facts, i[k].path);
@@ -153,12 +218,14 @@ static void resolve(const struct includes *inc, u32 file, found_fn *fn, void *ar
 		}
 		while (has_prefix(what, "../") || has_prefix(what, "./"))
 			what = strchr(what, '/') + 1;
-		each_match(inc, f->path, what, fn, arg);
+		each_in_dirs(inc, &dirs, what, fn, arg);
+		each_match(inc, from, what, fn, arg);
 		if (has_prefix(what, "asm/")) {
 			snprintf(generic, sizeof(generic), "asm-generic/%s", what + 4);
-			each_match(inc, f->path, generic, fn, arg);
+			each_match(inc, from, generic, fn, arg);
 		}
 	}
+	vec_free(&dirs.v);
 }
 
 static void collect_headers(struct includes *inc)
@@ -204,7 +271,8 @@ static void collect_edges(struct includes *inc)
 	inc->edge_first = xmalloc((inc->n + 1) * sizeof(u32));
 	for (h = 0; h < inc->n; h++) {
 		inc->edge_first[h] = v.e.n;
-		resolve(inc, inc->file_of[h], push_edge, &v);
+		resolve(inc, inc->file_of[h], inc->s->tree->files.v[inc->file_of[h]].path,
+			push_edge, &v);
 	}
 	inc->edge_first[inc->n] = v.e.n;
 	inc->edges = v.e.v;
@@ -318,15 +386,48 @@ void visible_init(const struct includes *inc, struct visible *v)
 	v->bits = xcalloc(inc->words, sizeof(u64));
 }
 
+/* Also what the makefiles of other architectures that name the file let it see. */
+static void resolve_everywhere(const struct includes *inc, u32 file, struct adder *a)
+{
+	const struct scan *s = inc->s;
+	const char *path = s->tree->files.v[file].path;
+	u32 *last, i;
+
+	resolve(inc, file, path, add_closure, a);
+	if (!s->foreign.n)
+		return;
+	last = map_find(&s->foreign_of, (u64)file + 1);
+	for (i = last ? *last : 0; i; i = s->foreign.v[i - 1].next) {
+		char *as = xasprintf("%s/%s", s->foreign.v[i - 1].folder, base_name(path));
+
+		resolve(inc, file, as, add_closure, a);
+		free(as);
+	}
+}
+
+#define MAX_INCLUDERS 64
+
 void visible_fill(const struct includes *inc, u32 file, struct visible *v)
 {
+	u32 from[MAX_INCLUDERS] = {file}, n = 1, at, k;
 	struct adder a = {inc, v->bits};
+	const struct scan *s = inc->s;
+	size_t i;
 
 	memcpy(v->bits, inc->always, inc->words * sizeof(u64));
-	resolve(inc, file, add_closure, &a);
-	/* a .c that is included by another sees what that one does */
-	if (inc->s->includer && inc->s->includer[file] != NO_FILE)
-		resolve(inc, inc->s->includer[file], add_closure, &a);
+	/* a .c that is included by others sees what those do */
+	for (at = 0; at < n; at++) {
+		resolve_everywhere(inc, from[at], &a);
+		if (!s->included.n)
+			break;
+		for (i = scan_first_includer(s, from[at]);
+		     i < s->included.n && s->included.v[i].file == from[at]; i++) {
+			for (k = 0; k < n && from[k] != s->included.v[i].module; k++)
+				;
+			if (k == n && n < MAX_INCLUDERS)
+				from[n++] = s->included.v[i].module;
+		}
+	}
 }
 
 void visible_fill_header(const struct includes *inc, u32 file, struct visible *v)

@@ -83,10 +83,34 @@ static bool in_arch(const struct visitor *v, u32 file)
 	return has_prefix(v->l->s->tree->files.v[file].path, "arch/");
 }
 
+/* The file itself defines it, in every configuration. */
+static bool defines_itself(const struct visitor *v, const struct export_name *x)
+{
+	const struct facts *f = &v->l->s->tree->files.v[v->file].facts;
+	const struct fact_global *g = f->a[FA_GLOBAL];
+	u32 i;
+
+	for (i = 0; i < f->n[FA_GLOBAL] && !x->declared_in_made; i++)
+		if (g[i].name == x->hash && g[i].sure)
+			return true;
+	return false;
+}
+
+/* Of the image's files, those that follow an option of modules can use a module's export.
+ */
+static bool prefers_file(const struct scan *s, const struct consumer *old, u32 file)
+{
+	return old->module == MODULE_BUILTIN && s->listed &&
+	       !(s->listed[old->file] & LISTED_BY_SUBST) &&
+	       (s->listed[file] & LISTED_BY_SUBST);
+}
+
 static void hit_name(struct visitor *v, u32 name)
 {
 	struct hit h = {.name = name};
 
+	if (defines_itself(v, &v->l->xnames.v[name]))
+		return;
 	h.c = (struct consumer){.module = v->module,
 				.file = v->file,
 				.line = v->line,
@@ -100,7 +124,8 @@ static void hit_name(struct visitor *v, u32 name)
 	/* The place to show is a direct use, and one that every architecture has. */
 	struct consumer *old = &v->hits->v[v->name_hit[name]].c;
 
-	if ((in_arch(v, old->file) && !in_arch(v, v->file)) ||
+	if (prefers_file(v->l->s, old, v->file) ||
+	    (in_arch(v, old->file) && !in_arch(v, v->file)) ||
 	    (old->through && !v->through && in_arch(v, old->file) == in_arch(v, v->file)))
 		*old = h.c;
 }
@@ -135,6 +160,20 @@ static bool declares_itself(const struct visitor *v, u64 hash)
 	return false;
 }
 
+/* A definition of the group that the file sees; what a macro makes may be a declaration. */
+static bool sees_other(struct visitor *v, const struct group *g)
+{
+	const struct target *to = v->l->targets.v + g->first, *end = to + g->n;
+
+	if (g->kind == GROUP_EXPORTS || !visible_some(visible_of(v), g))
+		return false;
+	for (; to < end; to++)
+		if (v->l->s->defs.v[to->index].kind != DEF_MADE &&
+		    visible_header(&v->visible, to->header))
+			return true;
+	return false;
+}
+
 /*
  * The file sees a static inline function, a macro or an object of that name and no
  * declaration: then it means that, and not the export.
@@ -147,8 +186,7 @@ static bool is_shadowed(struct visitor *v, u32 id, u32 name)
 	u32 g;
 
 	for (g = l->group_first[id]; g < l->group_first[id + 1] && !other; g++)
-		other = l->groups.v[g].kind != GROUP_EXPORTS &&
-			visible_some(visible_of(v), &l->groups.v[g]);
+		other = sees_other(v, &l->groups.v[g]);
 	return other && !x->declared_in_made && !declares_itself(v, x->hash) &&
 	       !is_declared(v, name);
 }

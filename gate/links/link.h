@@ -50,6 +50,7 @@ struct linker {
 	VEC(u32) classes;   /* those that only CREATE_TRACE_POINTS compiles */
 	VEC(struct export_name) xnames;
 	struct map xname_index;
+	struct map known_exports; /* while they are collected */
 	u32 *next_export;
 	/* headers that declare a name: (name, file) pairs, sorted */
 	VEC(struct membership) declared;

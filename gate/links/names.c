@@ -10,6 +10,7 @@
 #include <stdlib.h>
 
 #include "link.h"
+#include "sources/expand.h"
 
 void linker_add_name(struct linker *l, u64 name, enum edge_kind kind, u32 target)
 {
@@ -73,24 +74,29 @@ void linker_seal_names(struct linker *l)
 
 /* ---------------------------------------------------------------- definitions ------ */
 
+struct made_names {
+	u64 *out;
+	u32 n, max;
+};
+
+static void take_name(void *arg, const struct made *m)
+{
+	struct made_names *names = arg;
+
+	if (m->kind == MAKES_USE && names->n < names->max)
+		names->out[names->n++] = hash_str(m->name);
+}
+
 /* The names that templates make of a header's call; those without parameters are fixed. */
 static void made_names(struct scan *s, const struct facts *f, const struct fact_call *call,
 		       u64 *out, u32 *n, u32 max)
 {
-	const struct template_list *l = templates_find(&s->templates, call->callee);
-	char *args, *argv[16];
-	struct buf b = {0};
-	u32 i, argc;
+	struct made_names names = {out, *n, max};
 
-	if (!l)
-		return;
-	args = xstrdup(facts_str(f, call->args));
-	argc = split_args(args, argv);
-	for (i = 0; i < l->n && *n < max; i++)
-		if (l->t[i].kind < 0 && template_fill(&b, l->t[i].name, argv, argc) && b.n)
-			out[(*n)++] = hash_bytes(b.s, b.n);
-	free(args);
-	buf_free(&b);
+	if (templates_find(&s->templates, call->callee))
+		expand_call(NULL, &s->templates, call->callee, facts_str(f, call->args),
+			    take_name, &names);
+	*n = names.n;
 }
 
 #define MAX_MADE 256
@@ -126,7 +132,7 @@ static void add_fixed_names(struct linker *l, struct def *d)
 	for (i = 0; i < list->n; i++) {
 		for (p = list->t[i].name; *p && (u8)*p < 0x80; p++)
 			;
-		if (!*p && list->t[i].kind < 0)
+		if (!*p && list->t[i].kind == MAKES_USE)
 			extra[n++] = hash_str(list->t[i].name);
 	}
 	d->extra = extra;

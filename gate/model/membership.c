@@ -53,6 +53,31 @@ void scan_seal_members(struct scan *s)
 	for (i = 0; i < nfiles; i++)
 		s->first[i + 1] += s->first[i];
 	vec_free(&s->pairs);
+	if (s->included.n)
+		qsort(s->included.v, s->included.n, sizeof(*s->included.v), by_file);
+}
+
+void scan_add_foreign(struct scan *s, u32 file, const char *folder)
+{
+	u32 *last = map_get(&s->foreign_of, (u64)file + 1, 0);
+	struct foreign f = {file, *last, arena_strndup(&s->arena, folder, strlen(folder))};
+
+	vec_push(&s->foreign, f);
+	*last = s->foreign.n;
+}
+
+size_t scan_first_includer(const struct scan *s, u32 file)
+{
+	size_t lo = 0, hi = s->included.n, mid;
+
+	while (lo < hi) {
+		mid = (lo + hi) / 2;
+		if (s->included.v[mid].file < file)
+			lo = mid + 1;
+		else
+			hi = mid;
+	}
+	return lo;
 }
 
 bool scan_file_in(const struct scan *s, u32 file, u32 module)

@@ -7,12 +7,25 @@
 #include "sources/template.h"
 #include "sources/tree.h"
 
+struct membership {
+	u32 file, module;
+};
+
 struct module {
 	const char *name; /* "vmlinux", or the object's path without ".o" */
 	bool builtin;     /* always part of the kernel image */
 };
 
 #define MODULE_BUILTIN 0 /* the kernel image */
+
+/* What scan.listed says of a file. */
+enum {
+	LISTED = 1,           /* an object list names it */
+	LISTED_BY_OTHERS = 2, /* what includes it is named by one */
+	/* obj-$(subst m,y,$(CONFIG_X)): in the image, also for an option that is a module
+	 */
+	LISTED_BY_SUBST = 4,
+};
 
 struct consumer {
 	u32 module;
@@ -70,11 +83,36 @@ struct scan {
 	struct map module_index;
 	/* The modules of file i are member[first[i]] to member[first[i + 1] - 1]. */
 	u32 *first, *member;
-	u32 *includer; /* per file: the .c that includes it, or NO_FILE; NULL if unknown */
+	/* (file, source that includes it): of sources, and of headers that export; sorted
+	 */
 	struct {
-		struct membership {
-			u32 file, module;
+		struct membership *v;
+		size_t n, cap;
+	} included;
+	u8 *listed;   /* per file: how the build names it, see LISTED; NULL if unknown */
+	u8 *optional; /* per file: it is not in all configurations of its modules */
+	/* files of an architecture that another one's makefiles name */
+	struct {
+		struct foreign {
+			u32 file, next; /* next: 1 + index of the same file's */
+			const char *folder;
 		} * v;
+		size_t n, cap;
+	} foreign;
+	struct map foreign_of; /* 1 + file -> 1 + index of its last */
+	/* where the sources of a folder, and of those below it, find headers */
+	struct {
+		struct include_dir {
+			const char *dir; /* or a header that each of them includes */
+			u32 next;        /* 1 + index of the same folder's */
+		} * v;
+		size_t n, cap;
+	} include_dirs;
+	struct map dirs_of; /* hash of the folder -> 1 + index of its last */
+	/* what was given up, a sentence each */
+	struct strings given_up;
+	struct {
+		struct membership *v;
 		size_t n, cap;
 	} pairs;
 
@@ -112,6 +150,9 @@ struct scan {
 u32 scan_module(struct scan *s, const char *name, bool builtin);
 void scan_add_member(struct scan *s, u32 file, u32 module);
 void scan_seal_members(struct scan *s);
+void scan_add_foreign(struct scan *s, u32 file, const char *folder);
+/* The first of the sources that include the file, in included. */
+size_t scan_first_includer(const struct scan *s, u32 file);
 bool scan_file_in(const struct scan *s, u32 file, u32 module);
 
 /* export.c */

@@ -217,6 +217,8 @@ static void link_all(struct scan *s)
 {
 	struct linking k = {.s = s};
 
+	if (s->kind == KIND_LINUX)
+		kbuild_include_dirs(s);
 	run_workers(2, prepare, &k);
 	linker_link(k.l);
 	if (s->exports.n)
@@ -254,7 +256,8 @@ struct scan *scan_run(struct tree *tree, struct policy *policy,
 	t1 = now_seconds();
 	if (!cache || s->stats.read || !linked_load(opt->cache, s)) {
 		link_all(s);
-		if (opt && opt->cache)
+		/* what could not be read, or was given up, is to be said again */
+		if (opt && opt->cache && !s->given_up.n && !*s->tree->unread)
 			linked_store(opt->cache, s);
 	}
 	s->stats.link = now_seconds() - t1;
@@ -292,7 +295,14 @@ void scan_free(struct scan *s)
 	free(s->prims.v);
 	free(s->first);
 	free(s->member);
-	free(s->includer);
+	free(s->listed);
+	free(s->optional);
+	vec_free(&s->included);
+	vec_free(&s->foreign);
+	vec_free(&s->include_dirs);
+	vec_free(&s->given_up);
+	map_free(&s->foreign_of);
+	map_free(&s->dirs_of);
 	tree_close(s->tree);
 	cache_free(s->cache);
 	arena_free(&s->arena);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/* Which symbols do assembly and Rust texts use? */
+/* Which symbols do assembly texts use? */
 #include "extract.h"
 
 /* Directives and macros whose operands declare a symbol rather than use it. */
@@ -40,6 +40,35 @@ static void define_in_parens(struct extractor *x, bool start)
 		note_global(x, t.h, t.s, t.len, t.line);
 }
 
+/*
+ * ".macro NAME" up to ".endm", in a header: assembly sources that name the macro use what
+ * its body names.
+ */
+void parse_asm_macro(struct extractor *x)
+{
+	u32 saved = x->def;
+	struct token t;
+
+	lexer_next(&x->lx, &t);
+	if (!token_is(&t, "macro"))
+		return;
+	lexer_next(&x->lx, &t);
+	if (t.kind != TOK_ID)
+		return;
+	x->def = note_def(x, t.h, t.s, t.len, DEF_MACRO, t.line);
+	skip_line(x); /* its parameters */
+	x->lx.assembly = true;
+	for (lexer_next(&x->lx, &t); t.kind != TOK_EOF && !token_is(&t, "endm");
+	     lexer_next(&x->lx, &t)) {
+		if (t.kind == TOK_HASH)
+			parse_directive(x);
+		else if (t.kind == TOK_ID)
+			note_use(x, t.h, t.line);
+	}
+	x->lx.assembly = false;
+	x->def = saved;
+}
+
 void parse_asm(struct extractor *x)
 {
 	struct token *t = &x->t;
@@ -70,29 +99,5 @@ void parse_asm(struct extractor *x)
 		} else {
 			note_use(x, t->h, t->line);
 		}
-	}
-}
-
-/* Rust reaches C through the generated crate: bindings::name. */
-void parse_rust(struct extractor *x)
-{
-	struct token t;
-	u32 state = 0;
-
-	x->lx.assembly = true;
-	for (;;) {
-		lexer_next(&x->lx, &t);
-		if (t.kind == TOK_EOF)
-			return;
-		if (t.kind == TOK_ID && state == 3)
-			note_use(x, t.h, t.line);
-		if (token_is(&t, "bindings"))
-			state = 1;
-		else if (token_punct(&t, ':') && (state == 1 || state == 2))
-			state++;
-		else if (state != 3 || t.kind == TOK_ID)
-			state = 0;
-		else if (!token_punct(&t, '{') && !token_punct(&t, ','))
-			state = 0;
 	}
 }

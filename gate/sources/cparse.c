@@ -36,40 +36,16 @@ static void push_scope(struct extractor *x, enum scope_kind kind)
 	s->kind = kind;
 	s->paren = x->paren;
 	s->for_loop = 0;
+	s->is_enum = 0;
 	s->in_args = x->depth == 1 && x->in_args;
 }
 
-/* ------------------------------------------------------------ local names ---------- */
-
-static void add_local(struct extractor *x, u64 name)
+static void add_local(struct extractor *x)
 {
-	struct local l = {.name = name, .depth = x->depth ? x->depth : 1};
-
-	vec_push(&x->locals, l);
-	x->locals_filter |= 1ull << (name & 63);
-}
-
-static bool is_local(const struct extractor *x, u64 name)
-{
-	size_t i;
-
-	if (!(x->locals_filter & (1ull << (name & 63))))
-		return false;
-	for (i = 0; i < x->locals.n; i++)
-		if (x->locals.v[i].name == name)
-			return true;
-	return false;
-}
-
-static void drop_locals(struct extractor *x)
-{
-	size_t i;
-
-	while (x->locals.n && x->locals.v[x->locals.n - 1].depth > x->depth)
-		x->locals.n--;
-	x->locals_filter = 0;
-	for (i = 0; i < x->locals.n; i++)
-		x->locals_filter |= 1ull << (x->locals.v[i].name & 63);
+	own_add(x, &x->locals, x->t.h, OWN_LOCAL);
+	/* for (int i; ...): until its statement ends */
+	if (x->depth && scope(x)->for_loop && x->paren > scope(x)->paren)
+		x->locals.v[x->locals.n - 1].depth = x->depth + 1;
 }
 
 /* ------------------------------------------------------------ uses ------------------ */
@@ -91,6 +67,20 @@ static void record_header_call(struct extractor *x)
 	vec_push(&x->calls, call);
 }
 
+/* __symbol_get("name") */
+static void note_symbol_string(struct extractor *x)
+{
+	struct lexer lx = x->lx;
+	struct token t;
+
+	lexer_next(&lx, &t);
+	if (!token_punct(&t, '('))
+		return;
+	lexer_next(&lx, &t);
+	if (t.kind == TOK_STR && t.len > 2)
+		note_use(x, hash_bytes(t.s + 1, t.len - 2), t.line);
+}
+
 /* Returns true if the call was an export: its arguments are no uses. */
 static bool note_call(struct extractor *x)
 {
@@ -106,23 +96,59 @@ static void use_here(struct extractor *x)
 	u64 name = x->t.h;
 	u32 line = x->t.line;
 
-	if (is_local(x, name))
+	if (own_is_local(x, name))
 		return;
 	if (lexer_peek(&x->lx) == '(' && note_call(x)) {
 		skip_parens(x, false);
 		return;
 	}
+	if (token_is(&x->t, "__symbol_get"))
+		note_symbol_string(x);
 	note_use(x, name, line);
+}
+
+static void note_static(struct extractor *x, u64 name)
+{
+	own_add(x, &x->own, name, OWN_STATIC);
+}
+
+/* Does a word such as __read_mostly or __free() come next, as behind a declarator? */
+static bool attribute_follows(const struct extractor *x)
+{
+	struct lexer lx = x->lx;
+	struct token t;
+
+	if (lexer_peek(&lx) != '_')
+		return false;
+	lexer_next(&lx, &t);
+	return t.kind == TOK_ID && t.len > 2 && t.s[1] == '_' &&
+	       (t.kw == KW_NONE || t.kw == KW_ATTRIBUTE);
+}
+
+/* A word of the language's own stands between a type and what it declares. */
+static void note_word(struct statement *st, const struct token *t)
+{
+	st->last = t->h;
+	st->last_s = t->s;
+	st->last_len = t->len;
+	st->last_line = t->line;
 }
 
 /* ------------------------------------------------------------ file scope ------------ */
 
 static void declare_object(struct extractor *x, char next)
 {
-	struct token *t = &x->t;
+	struct token here = x->t, *t = &here;
 
 	if (x->st.is_typedef)
 		return;
+	/* int x __read_mostly; */
+	if (x->st.last && x->st.ids > 1 && t->len > 2 && t->s[0] == '_' && t->s[1] == '_') {
+		t->h = x->st.last;
+		t->s = x->st.last_s;
+		t->len = x->st.last_len;
+		t->line = x->st.last_line;
+	}
 	x->st.decl = true;
 	if (x->st.is_static)
 		note_static(x, t->h);
@@ -132,6 +158,52 @@ static void declare_object(struct extractor *x, char next)
 		note_global(x, t->h, t->s, t->len, t->line);
 	if (x->kind == TEXT_HEADER && x->def == NO_DEF && next == '=' && !x->st.is_extern)
 		x->def = note_def(x, t->h, t->s, t->len, DEF_OBJECT, t->line);
+}
+
+/* static DEFINE_MUTEX(name): what the macro makes is the file's own. */
+static void note_made_static(struct extractor *x)
+{
+	static const char *const begin[] = {"DEFINE_",
+					    "DECLARE_",
+					    "LIST_HEAD",
+					    "HLIST_HEAD",
+					    "BLOCKING_NOTIFIER_HEAD",
+					    "ATOMIC_NOTIFIER_HEAD",
+					    "RAW_NOTIFIER_HEAD",
+					    "SRCU_NOTIFIER_HEAD",
+					    "RADIX_TREE",
+					    "DEFINE",
+					    "SIMPLE_DEV_PM_OPS",
+					    "LLIST_HEAD",
+					    "RATELIMIT_STATE",
+					    "KLIST_"};
+	struct lexer lx = x->lx;
+	struct token t = x->t;
+	bool fits = false;
+	u32 name = 1;
+	size_t i;
+
+	for (i = 0; i < ARRAY_SIZE(begin); i++)
+		fits |= t.len >= strlen(begin[i]) &&
+			!memcmp(t.s, begin[i], strlen(begin[i]));
+	if (!fits)
+		return;
+	if (memmem(t.s, t.len, "PER_CPU", 7) || memmem(t.s, t.len, "KFIFO", 5))
+		name = 2; /* after the type */
+	lexer_next(&lx, &t);
+	for (i = 0; i < 16; i++) {
+		lexer_next(&lx, &t);
+		if (name == 2 && token_punct(&t, ',')) {
+			name = 1;
+			continue;
+		}
+		if (t.kind != TOK_ID && name == 1)
+			return;
+		if (name == 1 && (lexer_peek(&lx) == ',' || lexer_peek(&lx) == ')'))
+			note_static(x, t.h);
+		if (name == 1)
+			return;
+	}
 }
 
 static void invoke_macro(struct extractor *x)
@@ -151,6 +223,8 @@ static void invoke_macro(struct extractor *x)
 		begin_statement(x);
 		return;
 	}
+	if (x->st.is_static)
+		note_made_static(x);
 	note_use(x, t->h, t->line);
 	x->st.invoke = x->in_args = true;
 	x->st.ids++;
@@ -184,7 +258,7 @@ static void name_at_file_scope(struct extractor *x)
 		note_use(x, t->h, t->line);
 	} else if (x->paren && x->in_params) {
 		if (x->param_ids && (next == ',' || next == ')' || next == '['))
-			add_local(x, t->h);
+			add_local(x);
 		x->param_ids++;
 	} else if (x->paren) {
 		if (x->prev == '*' && !st->fn && st->ids)
@@ -202,6 +276,7 @@ static void name_at_file_scope(struct extractor *x)
 	} else {
 		if (st->ids && !st->fn && strchr("=;,[", next) && next)
 			declare_object(x, next);
+		note_word(st, t);
 		st->ids++;
 	}
 }
@@ -253,29 +328,68 @@ static void begin_function(struct extractor *x)
 
 /* ------------------------------------------------------------ blocks ---------------- */
 
+/*
+ * "TRACE_ENTER", and on the next line "flag = 1": a macro that is a statement, and not a
+ * type. It may be either, so the name counts as used.
+ */
+static bool may_be_statement(const struct extractor *x)
+{
+	const struct statement *st = &x->st;
+
+	return st->ids == 1 && !st->typed && st->last && st->last_line != x->t.line &&
+	       x->prev == 'i';
+}
+
+/* int (*name)(...) or (*name)[...], and not show(*name). */
+static bool is_pointer_declarator(const struct extractor *x)
+{
+	struct lexer lx = x->lx;
+	struct token t;
+
+	lexer_next(&lx, &t);
+	return token_punct(&t, ')') && (lexer_peek(&lx) == '(' || lexer_peek(&lx) == '[');
+}
+
+/* A name where a declaration may begin. True if it is done with. */
+static bool name_in_prefix(struct extractor *x, char next)
+{
+	struct statement *st = &x->st;
+	bool declares = next == '=' || next == ';' || next == ',' || next == '[' ||
+			(next == '_' && attribute_follows(x));
+
+	if (st->is_extern || st->is_typedef) {
+		st->ids++;
+		return true;
+	}
+	if (!st->ids && next == ':' &&
+	    (x->prev == ';' || x->prev == '{' || x->prev == '}' || x->prev == ':'))
+		return true; /* a label; its ':' begins a statement */
+	if (st->ids && st->typed && next == '(') {
+		st->ids++;
+		return true; /* a prototype */
+	}
+	if (st->ids && declares && !may_be_statement(x)) {
+		if (!(st->decl && x->prev == 'i'))
+			add_local(x);
+		st->decl = true;
+		return true;
+	}
+	note_word(st, &x->t);
+	st->ids++;
+	return false;
+}
+
 static void name_in_block(struct extractor *x)
 {
 	struct statement *st = &x->st;
 	char next = lexer_peek(&x->lx);
-	bool declares = next == '=' || next == ';' || next == ',' || next == '[';
 
 	if (st->prefix && x->paren == st->paren) {
-		if (st->is_extern || st->is_typedef) {
-			st->ids++;
+		if (name_in_prefix(x, next))
 			return;
-		}
-		if (!st->ids && next == ':' &&
-		    (x->prev == ';' || x->prev == '{' || x->prev == '}' || x->prev == ':'))
-			return; /* a label; its ':' begins a statement */
-		if (st->ids && declares) {
-			add_local(x, x->t.h);
-			st->decl = true;
-			return;
-		}
-		st->ids++;
 	} else if (st->prefix && x->paren == st->paren + 1u && x->prev == '*' && st->ids &&
-		   next == ')') {
-		add_local(x, x->t.h); /* int (*name)(...) */
+		   next == ')' && is_pointer_declarator(x)) {
+		add_local(x);
 		st->decl = true;
 		return;
 	}
@@ -305,8 +419,10 @@ static bool keyword(struct extractor *x)
 	case KW_ENUM:
 		x->skip_id = true;
 		st->tag |= x->paren == st->paren;
+		st->is_enum = x->t.kw == KW_ENUM;
 		/* fall through */
 	case KW_TYPE:
+		st->typed |= x->paren == st->paren;
 		st->ids++;
 		x->param_ids++;
 		return true;
@@ -340,6 +456,16 @@ static bool keyword(struct extractor *x)
 	return true;
 }
 
+static void note_enumerator(struct extractor *x)
+{
+	if (x->kind == TEXT_HEADER)
+		return;
+	if (x->depth > 1)
+		add_local(x);
+	else
+		note_static(x, x->t.h);
+}
+
 static void on_name(struct extractor *x)
 {
 	if (x->prev == '.')
@@ -350,6 +476,8 @@ static void on_name(struct extractor *x)
 	}
 	switch (scope_kind(x)) {
 	case SCOPE_AGGREGATE:
+		if (scope(x)->is_enum && (x->prev == '{' || x->prev == ','))
+			note_enumerator(x);
 		return;
 	case SCOPE_INIT:
 		if (x->t.kw == KW_NONE)
@@ -382,10 +510,12 @@ static void on_open_brace(struct extractor *x)
 	} else if (st->tag && !st->fn && !st->invoke && x->paren == st->paren &&
 		   !st->init && (here == SCOPE_FILE || (st->prefix && st->ids < 3))) {
 		push_scope(x, SCOPE_AGGREGATE);
+		scope(x)->is_enum = st->is_enum;
 	} else if (here == SCOPE_FILE && !x->paren && (st->fn || st->invoke)) {
 		begin_function(x);
 	} else if (here == SCOPE_FILE && st->is_extern && x->prev == 's') {
-		begin_statement(x); /* extern "C" {: its '}' closes nothing */
+		x->open_blocks++; /* extern "C" {: its '}' closes nothing */
+		begin_statement(x);
 	} else {
 		push_scope(x, SCOPE_BLOCK);
 		begin_statement(x);
@@ -393,14 +523,15 @@ static void on_open_brace(struct extractor *x)
 }
 
 /*
- * What begins a line ends the outermost block, however the braces in it were miscounted.
- * Tables are laid out with "}, {" at the margin too: only "};" ends those.
+ * In a file whose braces do not add up, what begins a line ends the outermost block,
+ * however the braces in it were miscounted. Tables are laid out with "}, {" at the margin
+ * too: only "};" ends those.
  */
 static bool ends_outermost(const struct extractor *x)
 {
 	char next = lexer_peek(&x->lx);
 
-	if (!x->t.col0 || x->depth < 2)
+	if (!x->recover || !x->t.col0 || x->depth < 2)
 		return false;
 	return x->stack[1].kind == SCOPE_BLOCK ? next != ',' : next == ';';
 }
@@ -413,6 +544,10 @@ static void on_close_brace(struct extractor *x)
 	if (ends_outermost(x))
 		x->depth = 1;
 	if (!x->depth) {
+		if (x->open_blocks)
+			x->open_blocks--;
+		else
+			x->unbalanced = true;
 		x->paren = 0;
 		begin_statement(x);
 		return;
@@ -432,7 +567,7 @@ static void on_close_brace(struct extractor *x)
 		x->st.ids = 1;
 		return;
 	}
-	drop_locals(x);
+	own_drop_locals(x);
 	if (!x->depth) {
 		x->paren = 0;
 		end_declaration(x);
@@ -454,10 +589,14 @@ static void on_semicolon(struct extractor *x)
 		return;
 	}
 	x->paren = here == SCOPE_FILE ? 0 : scope(x)->paren;
-	if (here == SCOPE_FILE)
+	if (here == SCOPE_FILE) {
 		end_declaration(x);
-	else
-		begin_statement(x);
+		return;
+	}
+	/* what a for's parentheses declare ends with its statement */
+	if (x->locals.n && x->locals.v[x->locals.n - 1].depth > x->depth)
+		own_drop_locals(x);
+	begin_statement(x);
 }
 
 static void on_close_paren(struct extractor *x)
@@ -548,6 +687,8 @@ static void on_punct(struct extractor *x)
 static void begin_text(struct extractor *x)
 {
 	x->depth = x->paren = x->nconds = x->asm_paren = 0;
+	x->open_blocks = x->asm_level = 0;
+	x->unbalanced = false;
 	x->stack[0] = (struct scope){.kind = SCOPE_FILE};
 	x->asm_next = false;
 	x->prev = 0;
@@ -561,12 +702,17 @@ void parse_c(struct extractor *x)
 		struct token *t = &x->t;
 
 		lexer_next(&x->lx, t);
-		switch (t->kind) {
-		case TOK_EOF:
-			return;
-		case TOK_HASH:
+		if (t->kind == TOK_EOF)
+			break;
+		if (t->kind == TOK_HASH) {
 			parse_directive(x);
 			continue;
+		}
+		if (!x->depth && token_punct(t, '.') && lexer_peek(&x->lx) == 'm')
+			parse_asm_macro(x);
+		if (x->asm_level)
+			continue;
+		switch (t->kind) {
 		case TOK_ID:
 			on_name(x);
 			x->prev = 'i';
@@ -590,4 +736,5 @@ void parse_c(struct extractor *x)
 			x->prev = '0';
 		}
 	}
+	x->unbalanced |= x->depth > 0;
 }

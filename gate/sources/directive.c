@@ -8,7 +8,59 @@ static size_t scopes_kept(u32 depth)
 	return depth < MAX_SCOPES ? depth + 1 : MAX_SCOPES;
 }
 
-static void save_cond(struct extractor *x)
+/* What an #if asks, as far as it matters here. */
+struct condition {
+	u64 key; /* equal conditions have equal keys, a negated one has ~key */
+	bool never, always;
+	bool assembly; /* true for assembly only */
+	bool no_assembly;
+};
+
+/* What "#ifdef X", "#if defined(X)", "#if !defined X", "#if 0" and the like ask. */
+static struct condition read_condition(const struct lexer *at, bool ifdef, bool negated)
+{
+	struct condition c = {.key = 0x9e3779b97f4a7c15ull};
+	u32 words = 0, others = 0, zeros = 0, ones = 0;
+	bool assembly = false, cplusplus = false;
+	struct lexer lx = *at;
+	struct token t;
+
+	for (lexer_next(&lx, &t); t.kind != TOK_EOL && t.kind != TOK_EOF;
+	     lexer_next(&lx, &t)) {
+		if (token_punct(&t, '(') || token_punct(&t, ')') || token_is(&t, "defined"))
+			continue;
+		if (token_punct(&t, '!') && !words && !others) {
+			negated = !negated;
+			continue;
+		}
+		assembly |= token_is(&t, "__ASSEMBLY__") || token_is(&t, "__ASSEMBLER__");
+		cplusplus |= token_is(&t, "__cplusplus");
+		zeros += t.kind == TOK_NUM && t.len == 1 && *t.s == '0';
+		ones += t.kind == TOK_NUM && t.len == 1 && *t.s == '1';
+		words += t.kind == TOK_ID || t.kind == TOK_NUM;
+		others += t.kind == TOK_PUNCT;
+		c.key = (c.key ^ hash_bytes(t.s, t.len)) * 0xd6e8feb86659fd93ull;
+		if (ifdef)
+			break;
+	}
+	/* "!A && B" is no negation of "A && B" */
+	if (negated)
+		c.key = others ? c.key ^ 0xff51afd7ed558ccdull : ~c.key;
+	if (words != 1 || others)
+		return c;
+	c.never = negated ? ones : zeros || cplusplus;
+	c.always = negated ? zeros || cplusplus : ones;
+	c.assembly = assembly && !negated;
+	c.no_assembly = assembly && negated;
+	return c;
+}
+
+static u64 outer_key(const struct extractor *x)
+{
+	return x->nconds > 1 && x->nconds <= MAX_CONDS ? x->conds[x->nconds - 2].now : 0;
+}
+
+static void save_cond(struct extractor *x, const struct condition *what)
 {
 	struct cond *c;
 
@@ -18,10 +70,23 @@ static void save_cond(struct extractor *x)
 	memcpy(c->stack, x->stack, sizeof(c->stack[0]) * scopes_kept(x->depth));
 	c->depth = x->depth;
 	c->paren = x->paren;
+	c->st = x->st;
+	c->in_params = x->in_params;
+	c->in_args = x->in_args;
+	c->branch = 0;
+	c->dead = what->never || what->assembly;
+	c->has_else = false;
+	c->others = what->key;
+	c->rest_never = what->always || (what->no_assembly && x->kind == TEXT_SOURCE);
+	c->rest_assembly = what->no_assembly;
+	c->rest_sure = what->never || what->assembly;
+	c->now = what->always || what->no_assembly ? outer_key(x) : what->key;
+	c->first_own = x->own.n;
+	c->first_local = x->locals.n;
 }
 
 /* Each branch begins where the first one did, so that braces stay balanced. */
-static void restore_cond(struct extractor *x)
+static void restore_cond(struct extractor *x, const struct condition *what)
 {
 	struct cond *c;
 
@@ -31,6 +96,30 @@ static void restore_cond(struct extractor *x)
 	memcpy(x->stack, c->stack, sizeof(c->stack[0]) * scopes_kept(c->depth));
 	x->depth = c->depth;
 	x->paren = c->paren;
+	x->st = c->st;
+	x->in_params = c->in_params;
+	x->in_args = c->in_args;
+	c->branch++;
+	if (c->branch < 64 && (c->rest_never || c->rest_assembly || (what && what->never)))
+		c->dead |= 1ull << c->branch;
+	if (!what) {
+		c->has_else = true;
+		c->now = c->rest_sure ? outer_key(x) : ~c->others;
+	} else {
+		c->now = c->rest_sure ? what->key
+				      : (what->key ^ c->others) * 0x9fb21c651e98df25ull;
+		c->others = (c->others ^ ~what->key) * 0xff51afd7ed558ccdull;
+		c->rest_sure &= what->never;
+	}
+}
+
+static void end_cond(struct extractor *x)
+{
+	if (!x->nconds)
+		return;
+	if (x->nconds <= MAX_CONDS)
+		own_end_branch(x, &x->conds[x->nconds - 1]);
+	x->nconds--;
 }
 
 static const char *next_line(const char *p, const char *end)
@@ -84,47 +173,117 @@ static void skip_dead_branch(struct extractor *x)
 	lx->in_directive = false;
 }
 
-static void parse_include(struct extractor *x)
+static void note_include(struct extractor *x, const char *s, size_t n, char quote)
 {
-	const char *p = skip_spaces(x->lx.p, x->lx.end), *q;
-	struct fact_include inc;
-	char close;
+	struct fact_include inc = {.quoted = quote == '"'};
 
-	if (p >= x->lx.end || (*p != '"' && *p != '<'))
+	if (!n || n > 256 || memchr(s, '\n', n))
 		return;
-	close = *p == '<' ? '>' : '"';
-	q = memchr(p + 1, close, x->lx.end - p - 1);
-	if (!q || q == p + 1 || q - p > 256 || memchr(p, '\n', q - p))
-		return;
-	inc = (struct fact_include){.quoted = close == '"'};
-	inc.path = note_str(x, p + 1, q - p - 1);
+	inc.path = note_str(x, s, n);
 	vec_push(&x->includes, inc);
 }
 
-static bool never_true(struct extractor *x, bool is_ifdef)
+static void include_text(struct extractor *x, const char *p, const char *end)
 {
-	struct token t;
+	char close = *p == '<' ? '>' : '"';
+	const char *q;
 
-	lexer_next(&x->lx, &t);
-	if (is_ifdef)
-		return token_is(&t, "__cplusplus") ||
-		       (x->kind == TEXT_HEADER &&
-			(token_is(&t, "__ASSEMBLY__") || token_is(&t, "__ASSEMBLER__")));
-	if (t.kind != TOK_NUM || t.len != 1 || *t.s != '0')
-		return false;
-	lexer_next(&x->lx, &t);
-	return t.kind == TOK_EOL;
+	if (p >= end || (*p != '"' && *p != '<'))
+		return;
+	q = memchr(p + 1, close, end - p - 1);
+	if (q)
+		note_include(x, p + 1, q - p - 1, *p);
 }
 
-static void end_alias(struct extractor *x)
+/* #include MACRO: whatever the file's own macros of that name say. */
+static void include_macro(struct extractor *x)
 {
 	struct token t;
 	size_t i;
 
 	lexer_next(&x->lx, &t);
-	for (i = 0; t.kind == TOK_ID && i < x->aliases.n; i++)
-		if (x->aliases.v[i].name == t.h && x->aliases.v[i].end == UINT32_MAX)
-			x->aliases.v[i].end = t.line;
+	for (i = 0; t.kind == TOK_ID && i < x->paths.n; i++)
+		if (x->paths.v[i].name == t.h)
+			include_text(x, x->paths.v[i].text, x->lx.end);
+}
+
+static void parse_include(struct extractor *x)
+{
+	const char *p = skip_spaces(x->lx.p, x->lx.end);
+
+	if (p < x->lx.end && (*p == '"' || *p == '<'))
+		include_text(x, p, x->lx.end);
+	else
+		include_macro(x);
+}
+
+static void undefine(struct extractor *x)
+{
+	struct token t;
+	size_t i;
+
+	lexer_next(&x->lx, &t);
+	if (t.kind != TOK_ID)
+		return;
+	own_end_macro(x, t.h);
+	for (i = 0; i < x->aliases.n; i++)
+		x->aliases.v[i].ended |= x->aliases.v[i].name == t.h;
+	for (i = 0; i < x->macros.n; i++)
+		x->macros.v[i].ended |= x->macros.v[i].name == t.h;
+}
+
+/* Is the branch that begins one that no C compiler reads? In headers, assembly is read. */
+static bool begin_branch(struct extractor *x, bool never, bool assembly)
+{
+	if (assembly && x->kind == TEXT_HEADER && !x->asm_level) {
+		x->asm_level = x->nconds;
+		return false;
+	}
+	return never || (assembly && x->kind == TEXT_SOURCE);
+}
+
+static bool parse_if(struct extractor *x, const struct token *t)
+{
+	struct condition c = read_condition(&x->lx, t->len > 2, t->len == 6);
+
+	save_cond(x, &c);
+	return begin_branch(x, c.never, c.assembly);
+}
+
+static bool parse_else(struct extractor *x, bool elif)
+{
+	const struct cond *open =
+		x->nconds && x->nconds <= MAX_CONDS ? &x->conds[x->nconds - 1] : NULL;
+	bool never = open && open->rest_never, assembly = open && open->rest_assembly;
+	struct condition c = {0};
+
+	if (elif)
+		c = read_condition(&x->lx, false, false);
+	if (x->asm_level == x->nconds)
+		x->asm_level = 0;
+	restore_cond(x, elif ? &c : NULL);
+	return begin_branch(x, never || c.never, assembly || c.assembly);
+}
+
+/* Returns true if what follows, up to the #else or #endif, is never compiled. */
+static bool parse_named(struct extractor *x, const struct token *t)
+{
+	if (token_is(t, "define")) {
+		parse_define(x);
+	} else if (token_is(t, "undef")) {
+		undefine(x);
+	} else if (token_is(t, "include")) {
+		parse_include(x);
+	} else if (token_is(t, "if") || token_is(t, "ifdef") || token_is(t, "ifndef")) {
+		return parse_if(x, t);
+	} else if (token_is(t, "else") || token_is(t, "elif")) {
+		return parse_else(x, t->len == 4 && t->s[2] == 'i');
+	} else if (token_is(t, "endif")) {
+		if (x->asm_level == x->nconds)
+			x->asm_level = 0;
+		end_cond(x);
+	}
+	return false;
 }
 
 void parse_directive(struct extractor *x)
@@ -133,25 +292,9 @@ void parse_directive(struct extractor *x)
 
 	x->lx.in_directive = true;
 	lexer_next(&x->lx, &t);
-	if (t.kind == TOK_ID) {
-		if (token_is(&t, "define")) {
-			parse_define(x);
-		} else if (token_is(&t, "undef")) {
-			end_alias(x);
-		} else if (token_is(&t, "include")) {
-			parse_include(x);
-		} else if (token_is(&t, "if") || token_is(&t, "ifdef") ||
-			   token_is(&t, "ifndef")) {
-			save_cond(x);
-			if (t.len != 6 && never_true(x, t.len == 5)) {
-				skip_dead_branch(x);
-				return;
-			}
-		} else if (token_is(&t, "else") || token_is(&t, "elif")) {
-			restore_cond(x);
-		} else if (token_is(&t, "endif") && x->nconds) {
-			x->nconds--;
-		}
+	if (t.kind == TOK_ID && parse_named(x, &t)) {
+		skip_dead_branch(x);
+		return;
 	}
 	lexer_skip_directive(&x->lx);
 }

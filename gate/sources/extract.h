@@ -16,6 +16,7 @@ enum scope_kind { SCOPE_FILE, SCOPE_BLOCK, SCOPE_INIT, SCOPE_AGGREGATE };
 struct scope {
 	u8 kind;
 	u8 for_loop;
+	u8 is_enum; /* an aggregate whose names are enumerators */
 	u8 in_args; /* opened among the arguments of a macro at file scope */
 	u16 paren;  /* the depth of parentheses where the brace was opened */
 };
@@ -26,26 +27,56 @@ struct statement {
 	bool decl;   /* it is a declaration: after ',' comes another declarator */
 	bool is_static, is_extern, is_typedef;
 	bool tag;      /* struct, union or enum was seen */
+	bool is_enum;  /* and it was enum */
 	bool init;     /* after '=' */
 	bool invoke;   /* a macro is invoked at file scope */
 	bool label;    /* case or default: ':' ends it */
 	bool exported; /* by an attribute */
 	bool fn_made;  /* a macro makes the function's name */
+	bool typed;    /* a word that only a declaration has: int, struct */
 	u16 ids;       /* identifiers so far */
-	u16 paren;     /* the depth of parentheses that it is in */
-	u64 fn;        /* the function declared, 0 = none */
+	u64 last;      /* the last of them that is no word of the language, 0 = none */
+	u32 last_line, last_len;
+	const char *last_s;
+	u16 paren; /* the depth of parentheses that it is in */
+	u64 fn;    /* the function declared, 0 = none */
 	u32 fn_line, fn_len;
 	const char *fn_s;
 };
 
-struct local {
+/* What a name means that is the file's own, see own.c. */
+enum own_kind { OWN_LOCAL, OWN_STATIC, OWN_MACRO, OWN_GLOBAL };
+
+struct own {
 	u64 name;
-	u32 depth;
+	u64 cond;  /* the branch of an #if that it is made in, 0 = none */
+	u32 next;  /* 1 + index of the same name's entry before this one */
+	u32 depth; /* OWN_LOCAL: of the block */
+	u16 level, branch;
+	u8 kind;
+	bool ended; /* a macro that was taken back */
 };
 
+struct owns {
+	struct own *v;
+	size_t n, cap;
+};
+
+/* An #if that is being read. */
 struct cond {
+	/* where its branches begin */
 	struct scope stack[MAX_SCOPES];
 	u32 depth, paren;
+	struct statement st;
+	bool in_params, in_args;
+	/* which branch this is */
+	u64 now;    /* says what the branch asks for, the same wherever it is asked */
+	u64 others; /* what the branches before it asked for */
+	u16 branch;
+	u64 dead; /* bit i: branch i is never compiled */
+	bool has_else;
+	bool rest_never, rest_sure, rest_assembly; /* of the branches that come after it */
+	size_t first_own, first_local;
 };
 
 struct seen {
@@ -57,13 +88,25 @@ struct seen {
 struct alias {
 	u64 name;
 	const char *other;
-	u32 line, end; /* of the definition, and where it is taken back */
-	bool sure;     /* it is under no condition */
+	bool ended;
+};
+
+/* #define NAME "path" or <path> */
+struct include_path {
+	u64 name;
+	const char *text;
+};
+
+/* A call in the body of a macro of the file's own; encoded as struct fact_call is. */
+struct local_call {
+	u64 callee; /* below MAX_PARAMS + 1: 1 + the parameter that is called */
+	const char *args;
 };
 
 struct local_macro {
 	u64 name;
-	u32 first, n; /* in local_templates */
+	u32 first, n; /* in local_calls */
+	bool ended;
 };
 
 struct extractor {
@@ -82,9 +125,13 @@ struct extractor {
 	u32 asm_paren, param_ids;
 	struct cond *conds; /* MAX_CONDS of them */
 	u32 nconds;
-	VEC(struct local) locals;
+	struct owns locals, own;
+	struct map own_index; /* name -> 1 + its last entry in own */
 	u64 locals_filter;
-	u32 def; /* the definition that uses go to; NO_DEF = to the file */
+	bool recover, unbalanced; /* the braces do not add up: trust the margin */
+	u32 open_blocks;          /* of extern "C" */
+	u32 asm_level;            /* the #if whose branch is assembly, 0 = none */
+	u32 def;                  /* the definition that uses go to; NO_DEF = to the file */
 
 	/* what was found */
 	VEC(struct fact_use) uses;
@@ -95,9 +142,10 @@ struct extractor {
 	VEC(struct fact_include) includes;
 	VEC(u64) decls;
 	VEC(struct fact_global) globals;
+	VEC(struct fact_alias) noted_aliases;
 	struct buf str;
-	struct map statics; /* names that the file keeps to itself */
 	VEC(struct alias) aliases;
+	VEC(struct include_path) paths;
 
 	/* each name once: a name was seen if its entry has this generation */
 	struct seen *seen;
@@ -105,7 +153,7 @@ struct extractor {
 
 	/* macros of the file itself that paste or export */
 	VEC(struct local_macro) macros;
-	VEC(struct template) local_templates;
+	VEC(struct local_call) local_calls;
 	u64 macros_filter;
 	struct arena scratch;
 };
@@ -113,7 +161,6 @@ struct extractor {
 /* facts.c */
 void note_use(struct extractor *x, u64 name, u32 line);
 void note_decl(struct extractor *x, u64 name);
-void note_static(struct extractor *x, u64 name);
 void note_global(struct extractor *x, u64 name, const char *s, u32 len, u32 line);
 void note_export(struct extractor *x, const char *name, const char *ns, const char *via,
 		 u32 via_len, int kind, u32 line);
@@ -122,11 +169,27 @@ u32 note_def(struct extractor *x, u64 name, const char *s, u32 len, enum def_kin
 u32 note_str(struct extractor *x, const char *s, u32 len);
 void note_asm_words(struct extractor *x, const char *s, u32 len, u32 line);
 
+/* own.c */
+void own_add(struct extractor *x, struct owns *to, u64 name, enum own_kind kind);
+void own_end_macro(struct extractor *x, u64 name);
+/* Does the name mean something of the file's own here, whatever is configured? */
+bool own_here(const struct extractor *x, u64 name);
+bool own_is_local(const struct extractor *x, u64 name);
+bool own_macro_here(const struct extractor *x, u64 name);
+/* Everywhere in the file, at its end. */
+bool own_always(const struct extractor *x, u64 name, enum own_kind kind);
+bool own_ever_macro(const struct extractor *x, u64 name);
+void own_end_branch(struct extractor *x, struct cond *c);
+void own_drop_locals(struct extractor *x);
+void own_reset(struct extractor *x);
+
 void skip_parens(struct extractor *x, bool note);
 bool is_export_attribute(const struct primitives *p, u64 name);
 
 /* cparse.c, asm.c */
 void parse_c(struct extractor *x);
+/* ".macro NAME" in a header, after its dot. */
+void parse_asm_macro(struct extractor *x);
 void parse_asm(struct extractor *x);
 void parse_rust(struct extractor *x);
 

@@ -13,6 +13,7 @@ const u32 facts_size[FA_COUNT] = {
 	[FA_INCLUDE] = sizeof(struct fact_include),
 	[FA_DECL] = sizeof(u64),
 	[FA_GLOBAL] = sizeof(struct fact_global),
+	[FA_ALIAS] = sizeof(struct fact_alias),
 	[FA_STR] = 1,
 };
 
@@ -30,6 +31,8 @@ struct extractor *extractor_create(const struct primitives *prims)
 void extractor_destroy(struct extractor *x)
 {
 	vec_free(&x->locals);
+	vec_free(&x->own);
+	vec_free(&x->paths);
 	vec_free(&x->uses);
 	vec_free(&x->defs);
 	vec_free(&x->body);
@@ -40,9 +43,10 @@ void extractor_destroy(struct extractor *x)
 	vec_free(&x->globals);
 	vec_free(&x->aliases);
 	vec_free(&x->macros);
-	vec_free(&x->local_templates);
+	vec_free(&x->local_calls);
+	vec_free(&x->noted_aliases);
 	buf_free(&x->str);
-	map_free(&x->statics);
+	map_free(&x->own_index);
 	arena_free(&x->scratch);
 	free(x->seen);
 	free(x->conds);
@@ -72,7 +76,7 @@ static void grow_seen(struct extractor *x)
 	x->seen_mask = size - 1;
 }
 
-/* True the first time that this generation sees the name. */
+/* True the first time that this generation sees the name as one of another's. */
 static bool first_seen(struct extractor *x, u64 name)
 {
 	u32 i = name & x->seen_mask;
@@ -80,6 +84,8 @@ static bool first_seen(struct extractor *x, u64 name)
 	for (; x->seen[i].gen == x->gen; i = (i + 1) & x->seen_mask)
 		if (x->seen[i].key == name)
 			return false;
+	if (x->own.n && x->kind == TEXT_SOURCE && own_here(x, name))
+		return false;
 	x->seen[i] = (struct seen){.key = name, .gen = x->gen};
 	if (++x->nseen * 2 > x->seen_mask)
 		grow_seen(x);
@@ -117,11 +123,6 @@ void note_decl(struct extractor *x, u64 name)
 	vec_push(&x->decls, name);
 }
 
-void note_static(struct extractor *x, u64 name)
-{
-	map_get(&x->statics, name, 1);
-}
-
 u32 note_str(struct extractor *x, const char *s, u32 len)
 {
 	u32 at = x->str.n;
@@ -136,6 +137,33 @@ void note_global(struct extractor *x, u64 name, const char *s, u32 len, u32 line
 	struct fact_global g = {.name = name, .line = line, .str = note_str(x, s, len)};
 
 	vec_push(&x->globals, g);
+	if (!own_ever_macro(x, name))
+		own_add(x, &x->own, name, OWN_GLOBAL);
+}
+
+#define MAX_RENAMED 4
+
+/*
+ * The preprocessor sees an exported name too: where a macro of the file makes another name
+ * of it, that is what is exported. True if no configuration exports the name itself.
+ */
+static bool export_renamed(struct extractor *x, const char *name,
+			   const struct fact_export *as, int depth)
+{
+	u64 hash = hash_str(name);
+	size_t i;
+
+	for (i = 0; i < x->aliases.n && depth < MAX_RENAMED; i++) {
+		struct fact_export e = *as;
+
+		if (x->aliases.v[i].name != hash || x->aliases.v[i].ended)
+			continue;
+		if (export_renamed(x, x->aliases.v[i].other, as, depth + 1))
+			continue;
+		e.name = note_str(x, x->aliases.v[i].other, strlen(x->aliases.v[i].other));
+		vec_push(&x->exports, e);
+	}
+	return own_macro_here(x, hash);
 }
 
 void note_export(struct extractor *x, const char *name, const char *ns, const char *via,
@@ -143,9 +171,12 @@ void note_export(struct extractor *x, const char *name, const char *ns, const ch
 {
 	struct fact_export e = {.kind = kind, .line = line};
 
-	e.name = note_str(x, name, strlen(name));
 	e.ns = note_str(x, ns ? ns : "", ns ? strlen(ns) : 0);
 	e.via = note_str(x, via, via_len);
+	if (x->aliases.n && !(kind & (EXP_LIBRARY | EXP_UNNAMED)) &&
+	    export_renamed(x, name, &e, 0))
+		return;
+	e.name = note_str(x, name, strlen(name));
 	vec_push(&x->exports, e);
 }
 
@@ -173,6 +204,10 @@ void note_asm_words(struct extractor *x, const char *s, u32 len, u32 line)
 	u32 i = 0, from;
 
 	while (i < len) {
+		if (s[i] == '\\') {
+			i += 2;
+			continue;
+		}
 		if (!word_char(s[i]) || (i && s[i - 1] == '%')) {
 			i++;
 			continue;
@@ -223,53 +258,36 @@ static void reset(struct extractor *x, enum text_kind kind)
 {
 	x->kind = kind;
 	x->uses.n = x->defs.n = x->body.n = x->calls.n = x->exports.n = 0;
-	x->includes.n = x->decls.n = x->globals.n = x->aliases.n = 0;
-	x->locals.n = x->macros.n = x->local_templates.n = 0;
+	x->includes.n = x->decls.n = x->globals.n = x->aliases.n = x->paths.n = 0;
+	x->macros.n = x->local_calls.n = x->noted_aliases.n = 0;
 	x->str.n = 0;
-	x->macros_filter = x->locals_filter = 0;
-	if (x->statics.n)
-		map_free(&x->statics);
+	x->macros_filter = 0;
+	own_reset(x);
 	arena_free(&x->scratch);
 	new_generation(x);
 	x->def = NO_DEF;
 }
 
-/* A name that the file keeps to itself is not used from elsewhere. */
+/* A name that the file keeps to itself wherever it is compiled is not used from elsewhere.
+ */
 static void drop_statics(struct extractor *x)
 {
 	size_t i, kept = 0;
 
-	if (!x->statics.n)
+	if (!x->own.n || x->kind == TEXT_HEADER)
 		return;
 	for (i = 0; i < x->uses.n; i++)
-		if (!map_find(&x->statics, x->uses.v[i].name))
+		if (!own_always(x, x->uses.v[i].name, OWN_STATIC))
 			x->uses.v[kept++] = x->uses.v[i];
 	x->uses.n = kept;
 }
 
-/*
- * The preprocessor sees an exported name too. A macro under a condition may make another
- * name of it, one under none does.
- */
-static void rename_exports(struct extractor *x)
+static void find_sure_globals(struct extractor *x)
 {
-	size_t i, k, n = x->exports.n;
+	size_t i;
 
-	for (k = 0; k < x->aliases.n; k++)
-		for (i = 0; i < n; i++) {
-			const struct alias *a = &x->aliases.v[k];
-			struct fact_export e = x->exports.v[i];
-
-			if (hash_str(x->str.s + e.name) != a->name || e.kind & EXP_LIBRARY)
-				continue;
-			e.name = note_str(x, a->other, strlen(a->other));
-			if (!a->sure || e.line < a->line || e.line > a->end) {
-				e.kind |= EXP_UNNAMED;
-				vec_push(&x->exports, e);
-			} else {
-				x->exports.v[i] = e;
-			}
-		}
+	for (i = 0; i < x->globals.n; i++)
+		x->globals.v[i].sure = own_always(x, x->globals.v[i].name, OWN_GLOBAL);
 }
 
 static void take(struct facts *out, enum facts_array which, struct arena *a, const void *v,
@@ -286,8 +304,8 @@ static void take(struct facts *out, enum facts_array which, struct arena *a, con
 	out->a[which] = p;
 }
 
-void facts_extract(struct extractor *x, enum text_kind kind, const char *text, size_t size,
-		   struct arena *a, struct facts *out)
+static void parse_text(struct extractor *x, enum text_kind kind, const char *text,
+		       size_t size)
 {
 	reset(x, kind);
 	lexer_init(&x->lx, text, size);
@@ -301,8 +319,58 @@ void facts_extract(struct extractor *x, enum text_kind kind, const char *text, s
 	default:
 		parse_c(x);
 	}
+}
+
+static bool is_word(char c)
+{
+	return word_char(c) || (u8)c >= 0x80;
+}
+
+/*
+ * A copy in which no backslash at a line's end is inside of a word: the word's parts are
+ * put together, and the end of the line after them, so that lines keep their numbers.
+ */
+static char *join_words(const char *text, size_t size, struct arena *a)
+{
+	char *copy = arena_alloc(a, size + 64), *p = copy, *end = copy + size;
+
+	memcpy(copy, text, size);
+	memset(copy + size, 0, 64);
+	while (p < end && (p = memchr(p, '\\', end - p))) {
+		size_t gap = p + 1 < end && p[1] == '\r' ? 3 : 2, n = 0;
+		char mark[3];
+
+		if (p == copy || !is_word(p[-1]) || p + gap >= end || p[gap - 1] != '\n') {
+			p++;
+			continue;
+		}
+		while (p + gap + n < end && is_word(p[gap + n]))
+			n++;
+		memcpy(mark, p, gap);
+		memmove(p, p + gap, n);
+		memcpy(p + n, mark, gap);
+		p += n + (n ? 0 : 1);
+	}
+	return copy;
+}
+
+void facts_extract(struct extractor *x, enum text_kind kind, const char *text, size_t size,
+		   struct arena *a, struct facts *out)
+{
+	struct arena joined = {0};
+
+	x->recover = false;
+	parse_text(x, kind, text, size);
+	if (x->lx.split) {
+		text = join_words(text, size, &joined);
+		parse_text(x, kind, text, size);
+	}
+	if (x->unbalanced && kind != TEXT_ASM && kind != TEXT_RUST) {
+		x->recover = true;
+		parse_text(x, kind, text, size);
+	}
 	drop_statics(x);
-	rename_exports(x);
+	find_sure_globals(x);
 	take(out, FA_USE, a, x->uses.v, x->uses.n);
 	take(out, FA_DEF, a, x->defs.v, x->defs.n);
 	take(out, FA_BODY, a, x->body.v, x->body.n);
@@ -311,5 +379,7 @@ void facts_extract(struct extractor *x, enum text_kind kind, const char *text, s
 	take(out, FA_INCLUDE, a, x->includes.v, x->includes.n);
 	take(out, FA_DECL, a, x->decls.v, x->decls.n);
 	take(out, FA_GLOBAL, a, x->globals.v, x->globals.n);
+	take(out, FA_ALIAS, a, x->noted_aliases.v, x->noted_aliases.n);
 	take(out, FA_STR, a, x->str.s, x->str.n);
+	arena_free(&joined);
 }

@@ -20,6 +20,7 @@ enum facts_array {
 	FA_INCLUDE, /* struct fact_include */
 	FA_DECL,    /* u64: names declared without a definition */
 	FA_GLOBAL,  /* struct fact_global: functions and objects defined, not static */
+	FA_ALIAS,   /* struct fact_alias: #define NAME OTHER in a source */
 	FA_STR,     /* char: the strings that the records point into */
 	FA_COUNT
 };
@@ -52,9 +53,11 @@ struct fact_def {
  * is no plain name, string or paste of names and parameters is "?". A byte of 0x80 + i
  * stands for the i-th parameter of the macro that the call is in; a string keeps its
  * opening quote. callee 0: no call, the single argument is a name made by pasting. The
- * arguments "=" say that the owner is another name of the callee.
+ * arguments "=callee" say that the owner is another name of the callee. A callee of
+ * CALLEE_PARAM + i is what the i-th parameter names.
  */
-#define ARG_END '\1'
+#define CALLEE_PARAM 16
+#define ARG_END      '\1'
 struct fact_call {
 	u64 callee;
 	u32 owner; /* index in FA_DEF */
@@ -94,6 +97,13 @@ struct fact_global {
 	u64 name;
 	u32 line;
 	u32 str;
+	u32 sure; /* it is defined in every configuration */
+	u32 pad;
+};
+
+struct fact_alias {
+	u64 name;
+	u32 other, line; /* other: in FA_STR */
 };
 
 struct facts {
@@ -116,8 +126,11 @@ struct template
 	const char *name;    /* one encoded argument */
 	const char *ns;      /* likewise, or NULL */
 	const char *licence; /* likewise: what says "GPL", or NULL */
-	int kind;            /* -1: a use of the name; otherwise enum export_kind bits */
+	int kind;            /* MAKES_USE, MAKES_CALL, otherwise enum export_kind bits */
 };
+
+#define MAKES_USE  (-1) /* a use of the name */
+#define MAKES_CALL (-2) /* a call of the macro `ns` with the arguments `name` */
 
 struct template_list {
 	u64 macro;
@@ -129,10 +142,15 @@ struct template_list {
 struct templates {
 	struct map index; /* macro -> list */
 	VEC(struct template_list) lists;
+	struct map aliases; /* macro -> index in alias_names */
+	VEC(const char *) alias_names;
 	u64 filter[1024]; /* one bit for 16 bits of the hash: most names are none */
 	u64 digest;
 	struct arena arena;
 };
+
+/* The other name that a macro of a header stands for, or NULL. */
+const char *templates_alias(const struct templates *ts, u64 name);
 
 static inline const struct template_list *templates_find(const struct templates *ts,
 							 u64 name)
@@ -149,8 +167,9 @@ static inline const struct template_list *templates_find(const struct templates 
 struct primitive {
 	u64 name;
 	int kind;
-	u8 ns_arg;      /* the argument that names the namespace, 0 = none */
-	u8 licence_arg; /* the argument that says "GPL", 0 = none */
+	u8 ns_arg;            /* the argument that names the namespace, 0 = none */
+	u8 licence_arg;       /* the argument that says "GPL", 0 = none */
+	const char *fixed_ns; /* instead of an argument */
 };
 
 struct primitives {

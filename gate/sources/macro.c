@@ -7,8 +7,10 @@
  * then the first argument", and a call fills the recipes in. Nothing else of a macro is
  * expanded: its other names count as used where the macro is.
  */
+#include <ctype.h>
 #include <stdlib.h>
 
+#include "expand.h"
 #include "extract.h"
 
 static int param_index(const struct macro_params *params, u64 name)
@@ -143,84 +145,23 @@ err_unreadable:
 	return NULL;
 }
 
-u32 split_args(char *args, char **argv)
-{
-	u32 n = 0;
-
-	for (;;) {
-		argv[n++] = args;
-		args = strchr(args, ARG_END);
-		if (!args || n == MAX_ARGS)
-			return n;
-		*args++ = '\0';
-	}
-}
-
-bool template_fill(struct buf *out, const char *recipe, char **argv, u32 argc)
-{
-	const char *p;
-
-	out->n = 0;
-	buf_add(out, "", 0);
-	for (p = recipe; *p; p++) {
-		u32 i = (u8)*p - 0x80;
-
-		if ((u8)*p < 0x80) {
-			buf_putc(out, *p);
-			continue;
-		}
-		/* what a call makes is not known, but the name may begin before it */
-		if (i < argc && argv[i][0] == '*' && !p[1] && out->n > 3) {
-			buf_putc(out, '*');
-			continue;
-		}
-		if (i >= argc || argv[i][0] == '?' || argv[i][0] == '*')
-			return false;
-		buf_puts(out, argv[i] + (argv[i][0] == '"' && out->n));
-	}
-	return out->n < 256;
-}
-
-static const struct template *find_templates(const struct extractor *x, u64 name, u32 *n)
-{
-	const struct template_list *l;
-	size_t i;
-
-	if (x->macros_filter & (1ull << (name & 63)))
-		for (i = x->macros.n; i-- > 0;)
-			if (x->macros.v[i].name == name) {
-				*n = x->macros.v[i].n;
-				return x->local_templates.v + x->macros.v[i].first;
-			}
-	l = x->ts ? templates_find(x->ts, name) : NULL;
-	*n = l ? l->n : 0;
-	return l ? l->t : NULL;
-}
-
 static const char *unquoted(const char *s)
 {
 	return *s == '"' ? s + 1 : s;
 }
 
-static void apply_export(struct extractor *x, const struct template *t, const char *name,
-			 char **argv, u32 argc, const struct token *via)
+static void apply_export(struct extractor *x, const struct made *m, const struct token *via)
 {
-	struct buf b = {0};
-	char *ns = NULL;
-	int kind = t->kind;
+	const char *ns = m->ns ? unquoted(m->ns) : NULL;
+	int kind = m->kind;
 
-	if (t->licence && template_fill(&b, t->licence, argv, argc) &&
-	    strcasestr(b.s, "gpl"))
+	if (m->licence && strcasestr(m->licence, "gpl"))
 		kind |= EXP_GPL;
-	if (t->ns && template_fill(&b, t->ns, argv, argc))
-		ns = xstrdup(unquoted(b.s));
 	if (ns && has_prefix(ns, "module:")) {
-		memmove(ns, ns + 7, strlen(ns) - 6);
+		ns += strlen("module:");
 		kind |= EXP_NS_MODULES;
 	}
-	note_export(x, name, ns, via->s, via->len, kind, via->line);
-	free(ns);
-	buf_free(&b);
+	note_export(x, m->name, ns, via->s, via->len, kind, via->line);
 }
 
 const char *raw_args(struct extractor *x)
@@ -251,73 +192,38 @@ static bool export_unnamed(struct extractor *x, u64 callee, const struct token *
 	return true;
 }
 
+struct application {
+	struct extractor *x;
+	struct token via;
+	bool exports;
+};
+
+static void take_made(void *arg, const struct made *m)
+{
+	struct application *ap = arg;
+
+	if (m->kind < 0) {
+		note_use(ap->x, hash_str(m->name), ap->via.line);
+	} else if (*m->name != '"' && m->name[strlen(m->name) - 1] != '*') {
+		apply_export(ap->x, m, &ap->via);
+		ap->exports = true;
+	}
+}
+
 bool apply_templates(struct extractor *x, u64 callee, const char *s, u32 len, u32 line)
 {
-	struct token via = {.s = s, .len = len, .line = line};
-	char *argv[MAX_ARGS], *args;
+	struct application ap = {.x = x, .via = {.s = s, .len = len, .line = line}};
 	const char *encoded;
-	struct buf b = {0};
-	bool exports = false;
-	u32 n, i, argc;
-	const struct template *t = find_templates(x, callee, &n);
 
-	if (!n)
+	if (!expand_makes(x, callee))
 		return false;
 	encoded = encode_args(x, &x->lx, NULL);
 	if (!encoded)
-		return export_unnamed(x, callee, &via);
-	if (*encoded == '*' && export_unnamed(x, callee, &via))
+		return export_unnamed(x, callee, &ap.via);
+	if (*encoded == '*' && export_unnamed(x, callee, &ap.via))
 		return true;
-	args = xstrdup(encoded);
-	argc = split_args(args, argv);
-	for (i = 0; i < n; i++) {
-		if (!template_fill(&b, t[i].name, argv, argc) || !b.n)
-			continue;
-		if (t[i].kind < 0) {
-			note_use(x, hash_bytes(b.s, b.n), line);
-		} else if (b.s[0] != '"' && b.s[b.n - 1] != '*') {
-			apply_export(x, &t[i], b.s, argv, argc, &via);
-			exports = true;
-		}
-	}
-	free(args);
-	buf_free(&b);
-	return exports;
-}
-
-/* A macro of this very file: its recipes are known at once. */
-static void add_local_call(struct extractor *x, u64 callee, const char *args)
-{
-	char *argv[MAX_ARGS], *copy;
-	struct buf b = {0};
-	const struct template *t;
-	struct template made;
-	u32 n, i, argc;
-
-	if (!callee) {
-		made = (struct template){.name = args, .kind = -1};
-		vec_push(&x->local_templates, made);
-		return;
-	}
-	if (!find_templates(x, callee, &n))
-		return;
-	copy = xstrdup(args);
-	argc = split_args(copy, argv);
-	for (i = 0; i < n; i++) {
-		/* looked up each time: the push below may move the array */
-		t = find_templates(x, callee, &n) + i;
-		made = *t;
-		if (!template_fill(&b, t->name, argv, argc))
-			continue;
-		made.name = arena_strndup(&x->scratch, b.s, b.n);
-		if (t->ns && template_fill(&b, t->ns, argv, argc))
-			made.ns = arena_strndup(&x->scratch, b.s, b.n);
-		if (t->licence && template_fill(&b, t->licence, argv, argc))
-			made.licence = arena_strndup(&x->scratch, b.s, b.n);
-		vec_push(&x->local_templates, made);
-	}
-	free(copy);
-	buf_free(&b);
+	expand_call(x, x->ts, callee, encoded, take_made, &ap);
+	return ap.exports;
 }
 
 /* The macro whose definition is being read. */
@@ -325,7 +231,7 @@ struct definition {
 	struct token name;
 	struct macro_params params;
 	u32 def;     /* of a header's macro, once it says something */
-	u32 first;   /* in local_templates */
+	u32 first;   /* in local_calls */
 	bool header; /* facts go to a definition of its own */
 	bool calls_asm;
 };
@@ -347,7 +253,9 @@ static void record_call(struct extractor *x, struct definition *d, u64 callee,
 	if (!args)
 		return;
 	if (!d->header) {
-		add_local_call(x, callee, args);
+		struct local_call own = {.callee = callee, .args = args};
+
+		vec_push(&x->local_calls, own);
 		return;
 	}
 	begin_def(x, d);
@@ -391,7 +299,7 @@ static bool paste_follows(const struct lexer *lx)
 
 static void read_body_name(struct extractor *x, struct definition *d, struct token *t)
 {
-	bool param = param_index(&d->params, t->h) >= 0;
+	int param = param_index(&d->params, t->h);
 
 	if (paste_follows(&x->lx)) {
 		read_paste(x, d, t);
@@ -399,10 +307,13 @@ static void read_body_name(struct extractor *x, struct definition *d, struct tok
 	}
 	if (t->kw == KW_ASM)
 		d->calls_asm = true;
-	if (t->kw != KW_NONE || param)
+	if (t->kw != KW_NONE)
 		return;
 	if (lexer_peek(&x->lx) == '(')
-		record_call(x, d, t->h, encode_args(x, &x->lx, &d->params));
+		record_call(x, d, param < 0 ? t->h : CALLEE_PARAM + (u64)param,
+			    encode_args(x, &x->lx, &d->params));
+	if (param >= 0)
+		return;
 	begin_def(x, d);
 	note_use(x, t->h, t->line);
 }
@@ -428,26 +339,25 @@ static void read_params(struct extractor *x, struct definition *d)
 	}
 }
 
-static void end_definition(struct extractor *x, struct definition *d, bool self, u32 names,
-			   const struct token *only)
+/* A source's macro that is another name of something. */
+static void note_alias(struct extractor *x, const struct definition *d,
+		       const struct token *only)
+{
+	struct alias a = {.name = d->name.h};
+	struct fact_alias noted = {.name = d->name.h, .line = d->name.line};
+
+	a.other = arena_strndup(&x->scratch, only->s, only->len);
+	vec_push(&x->aliases, a);
+	noted.other = note_str(x, only->s, only->len);
+	vec_push(&x->noted_aliases, noted);
+	x->macros_filter |= 1ull << (a.name & 63);
+}
+
+static void end_local(struct extractor *x, const struct definition *d, bool self)
 {
 	struct local_macro m = {.name = d->name.h, .first = d->first};
 
-	if (names == 1 && only->h && !d->params.n)
-		record_call(x, d, only->h, "=");
-	if (d->header)
-		return;
-	if (names == 1 && only->h && !d->params.n && x->kind == TEXT_SOURCE) {
-		struct alias a = {.name = d->name.h,
-				  .line = d->name.line,
-				  .end = UINT32_MAX,
-				  .sure = !x->nconds};
-
-		a.other = arena_strndup(&x->scratch, only->s, only->len);
-
-		vec_push(&x->aliases, a);
-	}
-	m.n = x->local_templates.n - d->first;
+	m.n = x->local_calls.n - d->first;
 	if (m.n) {
 		vec_push(&x->macros, m);
 		x->macros_filter |= 1ull << (m.name & 63);
@@ -455,7 +365,21 @@ static void end_definition(struct extractor *x, struct definition *d, bool self,
 	if (token_is(&d->name, "CREATE_TRACE_POINTS"))
 		note_use(x, d->name.h, d->name.line);
 	else if (!self && x->kind == TEXT_SOURCE)
-		note_static(x, d->name.h);
+		own_add(x, &x->own, d->name.h, OWN_MACRO);
+}
+
+static void end_definition(struct extractor *x, struct definition *d, bool self,
+			   const struct token *only)
+{
+	bool alias = only && !d->params.n && !self;
+
+	if (alias && d->header)
+		record_call(x, d, only->h,
+			    arena_printf(&x->scratch, "=%.*s", (int)only->len, only->s));
+	if (alias && x->kind == TEXT_SOURCE)
+		note_alias(x, d, only);
+	if (!d->header)
+		end_local(x, d, self);
 }
 
 /*
@@ -477,15 +401,69 @@ static bool is_plain_number(const struct lexer *lx)
 	return p < lx->end && (*p == '\n' || *p == '\r');
 }
 
-/* A string that is assembly by itself: #define UNTRAIN "call entry_untrain_ret". */
-static bool is_asm_call(const struct token *t)
+/* Instructions of any architecture that take a symbol. */
+static bool takes_symbol(const char *s, size_t n)
 {
-	return t->len > 6 && (!memcmp(t->s, "\"call ", 6) || !memcmp(t->s, "\"jmp ", 5));
+	static const char *const names[] = {
+		"call",   "callq",    "jmp",    "jmpq",  "bl",    "blx",    "b",
+		"br",     "ba",       "bla",    "jal",   "jalr",  "j",      "jr",
+		"jr.hb",  "bal",      "tail",   "la",    "lla",   "dla",    "brasl",
+		"brcl",   "jg",       "jgl",    "larl",  "lgrl",  "bsr",    "jsr",
+		"bsrf",   "braf",     "rcall",  "rjmp",  "adr",   "adrp",   "ldr",
+		"lea",    "leaq",     "mov",    "movq",  "movl",  "lis",    "lui",
+		"sethi",  "or",       "call0",  "call4", "call8", "callx0", "callr",
+		"jump",   "brlid",    "bralid", "brid",  "braid", "l.jal",  "l.j",
+		"pcaddi", "la.pcrel", "la.abs", "b,l",   "b,n",   "blr",    "ldil",
+		"ldo",    "jump.s",   "bsr.l",  "jbsr",  "jra",   "movi"};
+	size_t i;
+
+	for (i = 0; i < ARRAY_SIZE(names); i++)
+		if (strlen(names[i]) == n && !memcmp(names[i], s, n))
+			return true;
+	return false;
+}
+
+/* A string that is assembly by itself: "call entry_untrain_ret", "1:\tbl do_it\n". */
+static bool is_asm_text(const struct token *t)
+{
+	const char *p = t->s + 1, *end = t->s + t->len, *word;
+
+	while (p < end) {
+		while (p < end && (*p == ' ' || *p == '\t' || *p == '\n' || *p == ';' ||
+				   (*p == '\\' && p + 1 < end)))
+			p += *p == '\\' ? 2 : 1;
+		for (word = p; p < end && (isalnum((u8)*p) || strchr("_.,$", *p)); p++)
+			;
+		if (p < end && *p == ':' && p > word) {
+			p++; /* a label */
+			continue;
+		}
+		if (p > word && p + 1 < end &&
+		    (*p == ' ' || *p == '\t' || (*p == '\\' && p[1] == 't')) &&
+		    takes_symbol(word, p - word))
+			return true;
+		while (p < end && *p != ';' && *p != '\n' &&
+		       !(*p == '\\' && p + 1 < end && p[1] == 'n'))
+			p++;
+		if (p == word)
+			p++;
+	}
+	return false;
+}
+
+static void note_path(struct extractor *x, const struct definition *d)
+{
+	struct include_path path = {.name = d->name.h, .text = x->lx.p};
+
+	while (path.text < x->lx.end && (*path.text == ' ' || *path.text == '\t'))
+		path.text++;
+	if (path.text < x->lx.end && (*path.text == '"' || *path.text == '<'))
+		vec_push(&x->paths, path);
 }
 
 void parse_define(struct extractor *x)
 {
-	struct definition d = {.def = NO_DEF, .first = x->local_templates.n};
+	struct definition d = {.def = NO_DEF, .first = x->local_calls.n};
 	u32 saved = x->def, names = 0, tokens = 0;
 	bool self = false;
 	struct token t, only = {0};
@@ -499,6 +477,8 @@ void parse_define(struct extractor *x)
 		read_params(x, &d);
 	else if (is_plain_number(&x->lx))
 		return;
+	else
+		note_path(x, &d);
 	for (lexer_next(&x->lx, &t); t.kind != TOK_EOL && t.kind != TOK_EOF;
 	     lexer_next(&x->lx, &t)) {
 		tokens++;
@@ -507,12 +487,12 @@ void parse_define(struct extractor *x)
 			only = t;
 			names++;
 			read_body_name(x, &d, &t);
-		} else if (t.kind == TOK_STR && (d.calls_asm || is_asm_call(&t))) {
+		} else if (t.kind == TOK_STR && (d.calls_asm || is_asm_text(&t))) {
 			begin_def(x, &d);
 			note_asm_words(x, t.s, t.len, t.line);
 		}
 		prev = t.kind == TOK_PUNCT && (t.punct != '>' || t.arrow) ? t.punct : 0;
 	}
-	end_definition(x, &d, self, tokens == 1 ? names : 0, &only);
+	end_definition(x, &d, self, tokens == 1 && names == 1 && only.h ? &only : NULL);
 	x->def = saved;
 }

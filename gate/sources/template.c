@@ -18,6 +18,7 @@ static const struct {
 	const char *name;
 	int kind;
 	u8 ns, licence;
+	const char *fixed_ns;
 } builtin[] = {
 	{"EXPORT_SYMBOL", EXP_PLAIN, 0, 0},
 	{"EXPORT_SYMBOL_GPL", EXP_GPL, 0, 0},
@@ -26,7 +27,8 @@ static const struct {
 	{"EXPORT_SYMBOL_FOR_MODULES", EXP_GPL | EXP_NS_MODULES, 2, 0},
 	{"EXPORT_SYMBOL_GPL_FOR_MODULES", EXP_GPL | EXP_NS_MODULES, 2, 0},
 	{"EXPORT_SYMBOL_FOR_TESTS_ONLY", EXP_PLAIN | EXP_TESTS, 0, 0},
-	{"EXPORT_SYMBOL_IF_KUNIT", EXP_GPL | EXP_TESTS, 0, 0},
+	{"EXPORT_SYMBOL_IF_KUNIT", EXP_PLAIN | EXP_TESTS, 0, 0,
+	 "EXPORTED_FOR_KUNIT_TESTING"},
 	{"_EXPORT_SYMBOL", EXP_PLAIN, 0, 2},
 	{"__EXPORT_SYMBOL", EXP_PLAIN, 3, 2},
 	{"EXPORT_TRACEPOINT_SYMBOL", EXP_PLAIN | EXP_TRACEPOINT, 0, 0},
@@ -55,9 +57,11 @@ void primitives_init(struct primitives *p)
 	size_t i;
 
 	memset(p, 0, sizeof(*p));
-	for (i = 0; i < ARRAY_SIZE(builtin); i++)
+	for (i = 0; i < ARRAY_SIZE(builtin); i++) {
 		primitives_add(p, builtin[i].name, builtin[i].kind, builtin[i].ns,
 			       builtin[i].licence);
+		p->v[p->n - 1].fixed_ns = builtin[i].fixed_ns;
+	}
 }
 
 const struct primitive *primitives_find(const struct primitives *p, u64 name)
@@ -94,7 +98,7 @@ static void add_template(struct builder *b, struct template_list *l, const char 
 		return;
 	for (i = 0; i < l->n; i++)
 		if (l->t[i].kind == kind && !strcmp(l->t[i].name, name) &&
-		    !l->t[i].ns == !ns)
+		    !l->t[i].ns == !ns && (kind != MAKES_CALL || !strcmp(l->t[i].ns, ns)))
 			return;
 	l->t = xrealloc(l->t, (l->n + 1) * sizeof(*l->t));
 	l->t[l->n++] = (struct template){
@@ -117,36 +121,61 @@ static char *fill_or_null(const char *recipe, char **argv, u32 argc)
 
 static const struct template_list *resolve(struct builder *b, u64 macro);
 
+/* Arguments filled in one by one; one that is not known becomes "?". */
+static char *fill_each(const char *recipe, char **argv, u32 argc)
+{
+	char *copy = xstrdup(recipe), *part[MAX_ARGS];
+	struct buf one = {0}, all = {0};
+	u32 n = split_args(copy, part), i;
+
+	buf_add(&all, "", 0);
+	for (i = 0; i < n; i++) {
+		if (i)
+			buf_putc(&all, ARG_END);
+		buf_puts(&all, template_fill(&one, part[i], argv, argc) ? one.s : "?");
+	}
+	buf_free(&one);
+	free(copy);
+	return all.s;
+}
+
+static void add_filled(struct builder *b, struct template_list *l, const struct template *t,
+		       char **argv, u32 argc)
+{
+	char *name = t->kind == MAKES_CALL ? fill_each(t->name, argv, argc)
+					   : fill_or_null(t->name, argv, argc);
+	char *ns = fill_or_null(t->ns, argv, argc);
+	char *licence = fill_or_null(t->licence, argv, argc);
+
+	if (name && (ns || t->kind != MAKES_CALL))
+		add_template(b, l, name, ns, licence, t->kind);
+	free(name);
+	free(ns);
+	free(licence);
+}
+
 static void add_from_call(struct builder *b, struct template_list *l,
 			  const struct macro_call *mc)
 {
 	char *args = xstrdup(facts_str(mc->f, mc->call->args)), *argv[MAX_ARGS];
 	const struct template_list *sub;
-	char *name, *ns, *licence;
+	char param[2] = {0};
+	u64 callee = mc->call->callee;
 	u32 argc, i;
 
-	if (!mc->call->callee) {
-		add_template(b, l, args, NULL, NULL, -1);
-		free(args);
-		return;
-	}
-	sub = resolve(b, mc->call->callee);
-	if (sub && !strcmp(args, "=")) {
+	if (!callee) {
+		add_template(b, l, args, NULL, NULL, MAKES_USE);
+	} else if (callee < CALLEE_PARAM + MAX_PARAMS) {
+		param[0] = (char)(0x80 + (callee - CALLEE_PARAM));
+		add_template(b, l, args, param, NULL, MAKES_CALL);
+	} else if ((sub = resolve(b, callee)) && *args == '=') {
 		for (i = 0; i < sub->n; i++)
 			add_template(b, l, sub->t[i].name, sub->t[i].ns, sub->t[i].licence,
 				     sub->t[i].kind);
 	} else if (sub) {
 		argc = split_args(args, argv);
-		for (i = 0; i < sub->n; i++) {
-			name = fill_or_null(sub->t[i].name, argv, argc);
-			ns = fill_or_null(sub->t[i].ns, argv, argc);
-			licence = fill_or_null(sub->t[i].licence, argv, argc);
-			if (name)
-				add_template(b, l, name, ns, licence, sub->t[i].kind);
-			free(name);
-			free(ns);
-			free(licence);
-		}
+		for (i = 0; i < sub->n; i++)
+			add_filled(b, l, &sub->t[i], argv, argc);
 	}
 	free(args);
 }
@@ -173,6 +202,24 @@ static const struct template_list *resolve(struct builder *b, u64 macro)
 	return &b->ts->lists.v[b->ts->lists.n - 1];
 }
 
+static void add_alias(struct templates *ts, u64 macro, const char *other)
+{
+	u32 *at = map_get(&ts->aliases, macro, UINT32_MAX);
+
+	if (*at != UINT32_MAX)
+		return;
+	*at = ts->alias_names.n;
+	vec_push(&ts->alias_names, arena_strndup(&ts->arena, other, strlen(other)));
+	ts->digest += (macro ^ hash_str(other)) * 0x9fb21c651e98df25ull;
+}
+
+const char *templates_alias(const struct templates *ts, u64 name)
+{
+	const u32 *at = map_find(&ts->aliases, name);
+
+	return at ? ts->alias_names.v[*at] : NULL;
+}
+
 static void collect_calls(struct builder *b, const struct facts *f)
 {
 	const struct fact_call *call = f->a[FA_CALL];
@@ -186,6 +233,8 @@ static void collect_calls(struct builder *b, const struct facts *f)
 
 		if (d->kind != DEF_MACRO)
 			continue;
+		if (*facts_str(f, call[i].args) == '=')
+			add_alias(b->ts, d->name, facts_str(f, call[i].args) + 1);
 		first = map_get(&b->first, d->name, 0);
 		mc.next = *first;
 		*first = b->calls.n;
@@ -203,7 +252,7 @@ static void add_primitives(struct builder *b, const struct primitives *prims)
 		char ns[2] = {(char)(0x80 + p->ns_arg - 1)};
 		char licence[2] = {(char)(0x80 + p->licence_arg - 1)};
 
-		add_template(b, &l, "\x80", p->ns_arg ? ns : NULL,
+		add_template(b, &l, "\x80", p->ns_arg ? ns : p->fixed_ns,
 			     p->licence_arg ? licence : NULL, p->kind);
 		*map_get(&b->ts->index, p->name, 0) = b->ts->lists.n;
 		vec_push(&b->ts->lists, l);
@@ -271,5 +320,7 @@ void templates_free(struct templates *ts)
 		free(ts->lists.v[i].t);
 	vec_free(&ts->lists);
 	map_free(&ts->index);
+	map_free(&ts->aliases);
+	vec_free(&ts->alias_names);
 	arena_free(&ts->arena);
 }

@@ -313,9 +313,27 @@ static inline const char *word_end(const struct lexer *lx, const char *p)
 	return p < lx->end ? p : lx->end;
 }
 
+/* "<%" is '{' and so on; returns 0 if it is none of these. */
+static char digraph(const struct lexer *lx, const char *p)
+{
+	char next = p + 1 < lx->end ? p[1] : 0;
+
+	if (*p == '<')
+		return next == '%' ? '{' : next == ':' ? '[' : 0;
+	if (*p == '%')
+		return next == '>' ? '}' : next == ':' ? '#' : 0;
+	return *p == ':' && next == '>' ? ']' : 0;
+}
+
 static void take_punct(struct lexer *lx, struct token *t, const char *p)
 {
+	char other = lx->assembly ? 0 : digraph(lx, p);
+
 	t->punct = *p++;
+	if (other) {
+		t->punct = other;
+		p++;
+	}
 	if (t->punct == '#' && lx->bol && !lx->in_directive) {
 		t->kind = TOK_HASH;
 	} else if (t->punct == '-' && p < lx->end && *p == '>') {
@@ -347,6 +365,9 @@ void lexer_next(struct lexer *lx, struct token *t)
 		t->kind = TOK_ID;
 		lx->p = word_end(lx, p + 1);
 		t->len = lx->p - p;
+		lx->split |= *lx->p == '\\' && lx->p[1 + (lx->p[1] == '\r')] == '\n' &&
+			     class_of[(u8)lx->p[2 + (lx->p[1] == '\r')]] >= C_ID &&
+			     class_of[(u8)lx->p[2 + (lx->p[1] == '\r')]] <= C_DIGIT;
 		t->h = hash_padded(p, t->len);
 		t->kw = keyword_of(t->h);
 		break;
@@ -371,16 +392,26 @@ void lexer_next(struct lexer *lx, struct token *t)
 	t->len = lx->p - p;
 }
 
+static char first_char(const struct lexer *lx, const char *p)
+{
+	char other;
+
+	if (p >= lx->end)
+		return '\0';
+	other = class_of[(u8)*p] == C_PUNCT && !lx->assembly ? digraph(lx, p) : 0;
+	return other ? other : *p;
+}
+
 char lexer_peek(const struct lexer *lx)
 {
 	struct lexer copy;
 
 	if (class_of[(u8)*lx->p] == C_PUNCT || class_of[(u8)*lx->p] == C_ID)
-		return lx->p < lx->end ? *lx->p : '\0';
+		return first_char(lx, lx->p);
 	copy = *lx;
-	if (!skip_blank(&copy) || copy.p >= copy.end)
+	if (!skip_blank(&copy))
 		return '\0';
-	return *copy.p;
+	return first_char(&copy, copy.p);
 }
 
 void lexer_skip_directive(struct lexer *lx)

@@ -53,6 +53,7 @@ struct lexer {
 	bool in_directive;
 	bool assembly; /* '#' inside a line is no directive; '@' and '$' may occur */
 	bool bol;
+	bool split; /* some word goes on after a backslash at its line's end */
 };
 
 /* `text` has 16 readable bytes after its end (read_file() gives 64). */

@@ -1,0 +1,5 @@
+int grant_map(void);
+int u(void)
+{
+	return grant_map();
+}

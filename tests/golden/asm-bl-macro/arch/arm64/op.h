@@ -1,0 +1,1 @@
+#define FAST_OP "bl fast_op\n"

@@ -1,0 +1,5 @@
+#include "op.h"
+void u(void)
+{
+	asm volatile(FAST_OP ::: "x30");
+}

@@ -1,0 +1,5 @@
+int tick(void);
+static inline int run(void)
+{
+	return tick();
+}

@@ -1,0 +1,6 @@
+#define IMPL "impl.h"
+#include IMPL
+int u(void)
+{
+	return run();
+}

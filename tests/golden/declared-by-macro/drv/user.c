@@ -1,0 +1,2 @@
+#include <x.h>
+int u(void) { return rd16(1); }

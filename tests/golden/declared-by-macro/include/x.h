@@ -1,0 +1,3 @@
+#define DECL(n) int rd##n(int a)
+DECL(8);
+DECL(16);

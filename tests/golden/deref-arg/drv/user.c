@@ -1,0 +1,6 @@
+extern char **tab_ptr;
+void show(char *);
+void u(void)
+{
+	show(*tab_ptr);
+}

@@ -1,0 +1,2 @@
+int stamp(void);
+int u(void) { return stamp(); }

@@ -1,0 +1,1 @@
+int stamp(void) { return 1; }

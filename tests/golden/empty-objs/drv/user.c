@@ -1,0 +1,5 @@
+int tick(void);
+int u(void)
+{
+	return tick();
+}

@@ -1,0 +1,1 @@
+int u(void) { return fast_nm(); }

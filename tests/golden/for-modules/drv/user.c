@@ -1,0 +1,5 @@
+int only_kvm(void);
+int u(void)
+{
+	return only_kvm();
+}

@@ -1,0 +1,2 @@
+int tick(void);
+#define old_tick() tick()

@@ -1,0 +1,4 @@
+int u(void)
+{
+	return hx();
+}

@@ -1,0 +1,5 @@
+#include "common.h"
+int u(void)
+{
+	return go();
+}

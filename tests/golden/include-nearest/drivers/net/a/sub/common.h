@@ -1,0 +1,1 @@
+static inline int y(void) { return 1; }

@@ -1,0 +1,5 @@
+int xor_go(void);
+static inline int go(void)
+{
+	return xor_go();
+}

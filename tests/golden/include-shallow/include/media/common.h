@@ -1,0 +1,1 @@
+static inline int z(void) { return 1; }

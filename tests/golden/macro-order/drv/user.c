@@ -1,0 +1,5 @@
+int foo_a(void);
+int u(void)
+{
+	return foo_a();
+}

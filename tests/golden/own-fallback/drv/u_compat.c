@@ -1,0 +1,6 @@
+#if !IS_ENABLED(CONFIG_CORE)
+int core_call(void)
+{
+	return -1;
+}
+#endif

@@ -1,0 +1,5 @@
+int core_call(void);
+int u(void)
+{
+	return core_call();
+}

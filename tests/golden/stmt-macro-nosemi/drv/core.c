@@ -1,0 +1,3 @@
+#include <linux/export.h>
+int flag;
+EXPORT_SYMBOL_GPL(flag);

@@ -1,0 +1,7 @@
+extern int flag;
+int u(void)
+{
+	TRACE_ENTER
+	flag = 1;
+	return 0;
+}

@@ -1,0 +1,5 @@
+int tick(void);
+int run(void)
+{
+	return tick();
+}

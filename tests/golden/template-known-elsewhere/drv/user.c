@@ -1,0 +1,5 @@
+#include "tmpl.c"
+int u(void)
+{
+	return run();
+}

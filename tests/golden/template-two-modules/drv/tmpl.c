@@ -1,0 +1,5 @@
+int tick(void);
+static int run(void)
+{
+	return tick();
+}
