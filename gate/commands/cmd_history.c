@@ -6,6 +6,7 @@
 #include "command.h"
 #include "changes/history.h"
 #include "reports/html.h"
+#include "reports/text.h"
 
 static void load(struct options *o, struct history *h, struct policy *p)
 {
@@ -73,16 +74,16 @@ static json_t *json_of(const struct history *h, const struct past_export *e)
 	json_t *o = json_object(), *dangled = json_array();
 	size_t r;
 
-	json_object_set_new(o, "symbol", json_string(e->name));
-	json_object_set_new(o, "subsystem", json_string(e->subsystem));
-	json_object_set_new(o, "file", json_string(e->file));
-	json_object_set_new(o, "added", json_string(h->releases.v[e->added]));
+	json_object_set_new(o, "symbol", json_text(e->name));
+	json_object_set_new(o, "subsystem", json_text(e->subsystem));
+	json_object_set_new(o, "file", json_text(e->file));
+	json_object_set_new(o, "added", json_text(h->releases.v[e->added]));
 	json_object_set_new(o, "consumed",
 			    e->consumed < 0 ? json_null()
-					    : json_string(h->releases.v[e->consumed]));
+					    : json_text(h->releases.v[e->consumed]));
 	for (r = 0; r < h->releases.n; r++)
 		if (e->state[r] == STATE_DANGLING)
-			json_array_append_new(dangled, json_string(h->releases.v[r]));
+			json_array_append_new(dangled, json_text(h->releases.v[r]));
 	json_object_set_new(o, "dangled", dangled);
 	json_object_set_new(o, "gpl", json_boolean(e->gpl));
 	return o;
@@ -94,7 +95,7 @@ static void print_json(const struct history *h)
 	size_t i;
 
 	for (i = 0; i < h->releases.n; i++)
-		json_array_append_new(releases, json_string(h->releases.v[i]));
+		json_array_append_new(releases, json_text(h->releases.v[i]));
 	for (i = 0; i < h->exports.n; i++)
 		json_array_append_new(exports, json_of(h, &h->exports.v[i]));
 	json_object_set_new(root, "releases", releases);

@@ -27,10 +27,26 @@ struct scan *command_scan(struct options *o, const char *dir, struct policy *p,
 	return s;
 }
 
+/* What could not be read, or was given up, is never taken for kept. */
+static bool says_what_is_unknown(const struct scan *s)
+{
+	size_t i;
+
+	for (i = 0; i < s->given_up.n; i++)
+		warn("%s", s->given_up.v[i]);
+	if (*s->tree->unread)
+		warn("%u files or folders could not be read, so nobody knows; mend that",
+		     *s->tree->unread);
+	return s->given_up.n || *s->tree->unread;
+}
+
 static int finish(struct scan *s, struct policy *p, struct judgement *j)
 {
 	int status = j->failures ? EXIT_VIOLATIONS : EXIT_OK;
 
+	fflush(stdout);
+	if (says_what_is_unknown(s))
+		status = EXIT_TROUBLE;
 	judgement_free(j);
 	scan_free(s);
 	policy_free(p);
@@ -78,6 +94,7 @@ int cmd_scan(struct options *o)
 	struct policy p;
 	struct scan *s;
 	bool nothing;
+	int status;
 
 	if (o->nargs > 1 || (!o->nargs && !o->elf)) {
 		fprintf(stderr, "exportgate: scan needs one TREE, or --elf DIR\n");
@@ -95,8 +112,8 @@ int cmd_scan(struct options *o)
 	fflush(stdout);
 	say_notes(s);
 	nothing = nothing_to_judge(s);
-	finish(s, &p, &j);
-	return nothing ? EXIT_TROUBLE : EXIT_OK;
+	status = finish(s, &p, &j);
+	return nothing ? EXIT_TROUBLE : status;
 }
 
 int cmd_check(struct options *o)
@@ -105,6 +122,8 @@ int cmd_check(struct options *o)
 	struct judgement j;
 	struct policy p;
 	struct scan *s;
+	bool nothing;
+	int status;
 
 	if (o->nargs > 1) {
 		fprintf(stderr, "exportgate: check takes one TREE at most\n");
@@ -120,17 +139,9 @@ int cmd_check(struct options *o)
 	fflush(stdout);
 	fprintf(stderr, "exportgate: %zu exports, %zu failures, %zu warnings\n",
 		s->exports.n, j.failures, j.warnings);
-	if (*s->tree->unread) {
-		warn("%u files or folders could not be read, so nobody knows; mend that",
-		     *s->tree->unread);
-		finish(s, &p, &j);
-		return EXIT_TROUBLE;
-	}
-	if (nothing_to_judge(s)) {
-		finish(s, &p, &j);
-		return EXIT_TROUBLE;
-	}
-	return finish(s, &p, &j);
+	nothing = nothing_to_judge(s);
+	status = finish(s, &p, &j);
+	return nothing ? EXIT_TROUBLE : status;
 }
 
 int cmd_explain(struct options *o)

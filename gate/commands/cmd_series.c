@@ -7,6 +7,7 @@
 #include "command.h"
 #include "scan/run.h"
 #include "changes/series.h"
+#include "reports/text.h"
 
 static void print_changes(const struct series *s)
 {
@@ -68,7 +69,7 @@ static void print_json(const struct series *s, const struct judgement *j)
 					  "kind", export_kind_name(e->kind), "file",
 					  e->file, "line", (int)e->line));
 		}
-		json_object_set_new(o, "title", json_string(sc->c->title));
+		json_object_set_new(o, "title", json_text(sc->c->title));
 		json_object_set_new(o, "exports", exports);
 		json_array_append_new(changes, o);
 	}

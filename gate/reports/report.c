@@ -5,6 +5,7 @@
 #include <sys/resource.h>
 
 #include "report.h"
+#include "text.h"
 
 static const char *module_name(const struct scan *s, u32 file)
 {
@@ -69,6 +70,7 @@ void report_table(const struct scan *s, const struct judgement *j, bool all)
 
 	for (i = 0; i < s->exports.n; i++) {
 		const struct export *e = &s->exports.v[i];
+		char *path;
 
 		judged += e->judged;
 		unused += e->judged && !e->nconsumers;
@@ -81,10 +83,11 @@ void report_table(const struct scan *s, const struct judgement *j, bool all)
 		print_rules(e);
 		b.n = 0;
 		report_consumers(s, e, &b);
-		printf("  %s  %s:%u  %s%s%s\n", module_name(s, home_of(e)),
-		       scan_path(s, e->file), e->line, *e->ns ? "ns=" : "", e->ns,
-		       *e->ns ? " " : "");
+		path = text_of(scan_path(s, e->file));
+		printf("  %s  %s:%u  %s%s%s\n", module_name(s, home_of(e)), path, e->line,
+		       *e->ns ? "ns=" : "", e->ns, *e->ns ? " " : "");
 		printf("%-36s   used by %s\n", "", b.s);
+		free(path);
 	}
 	printf("%zu exports, %zu judged, %zu without consumer; %zu failures, %zu "
 	       "warnings\n",
@@ -98,10 +101,15 @@ void report_violations(const struct judgement *j)
 
 	for (i = 0; i < j->violations.n; i++) {
 		const struct violation *v = &j->violations.v[i];
+		char *file = text_of(v->file), *symbol = text_of(v->symbol);
+		char *reason = text_of(v->reason);
 
-		printf("%s:%u: %s: %s: %s: %s; %s\n", v->file, v->line,
+		printf("%s:%u: %s: %s: %s: %s; %s\n", file, v->line,
 		       v->level == LEVEL_ON ? "error" : "warning", rule_texts[v->rule].name,
-		       v->symbol, v->reason, rule_texts[v->rule].remedy);
+		       symbol, reason, rule_texts[v->rule].remedy);
+		free(file);
+		free(symbol);
+		free(reason);
 	}
 }
 
@@ -125,12 +133,12 @@ static json_t *json_consumer(const struct scan *s, const struct consumer *c)
 {
 	json_t *o = json_object();
 
-	json_object_set_new(o, "module", json_string(consumer_name(s, c)));
+	json_object_set_new(o, "module", json_text(consumer_name(s, c)));
 	if (c->note) {
-		json_object_set_new(o, "reason", json_string(c->note));
+		json_object_set_new(o, "reason", json_text(c->note));
 		return o;
 	}
-	json_object_set_new(o, "file", json_string(scan_path(s, c->file)));
+	json_object_set_new(o, "file", json_text(scan_path(s, c->file)));
 	json_object_set_new(o, "line", json_integer(c->line));
 	if (c->through) {
 		const struct def *d = &s->defs.v[c->through - 1];
@@ -138,7 +146,7 @@ static json_t *json_consumer(const struct scan *s, const struct consumer *c)
 				     facts_str(&s->tree->files.v[d->file].facts, d->str),
 				     scan_path(s, d->file), d->line);
 
-		json_object_set_new(o, "through", json_string(at));
+		json_object_set_new(o, "through", json_text(at));
 		free(at);
 	}
 	return o;
@@ -150,22 +158,21 @@ static json_t *json_export(const struct scan *s, const struct export *e)
 	json_t *modules = json_array();
 	u32 i, home = home_of(e);
 
-	json_object_set_new(o, "symbol", json_string(e->name));
-	json_object_set_new(o, "kind", json_string(export_kind_name(e->kind)));
-	json_object_set_new(o, "via", json_string(e->via));
+	json_object_set_new(o, "symbol", json_text(e->name));
+	json_object_set_new(o, "kind", json_text(export_kind_name(e->kind)));
+	json_object_set_new(o, "via", json_text(e->via));
 	if (*e->ns)
 		json_object_set_new(o,
 				    e->kind & EXP_NS_MODULES ? "for_modules" : "namespace",
-				    json_string(e->ns));
-	json_object_set_new(o, "file", json_string(scan_path(s, e->file)));
+				    json_text(e->ns));
+	json_object_set_new(o, "file", json_text(scan_path(s, e->file)));
 	json_object_set_new(o, "line", json_integer(e->line));
 	if (e->source != NO_FILE) {
-		json_object_set_new(o, "source", json_string(scan_path(s, e->source)));
+		json_object_set_new(o, "source", json_text(scan_path(s, e->source)));
 		json_object_set_new(o, "source_line", json_integer(e->source_line));
 	}
 	for (i = s->first[home]; i < s->first[home + 1]; i++)
-		json_array_append_new(modules,
-				      json_string(s->modules.v[s->member[i]].name));
+		json_array_append_new(modules, json_text(s->modules.v[s->member[i]].name));
 	json_object_set_new(o, "modules", modules);
 	for (i = 0; i < e->nconsumers; i++)
 		json_array_append_new(consumers, json_consumer(s, &e->consumers[i]));
@@ -176,10 +183,10 @@ static json_t *json_export(const struct scan *s, const struct export *e)
 	for (i = 0; i < RULE_COUNT; i++)
 		if (e->verdict[i].level != LEVEL_OFF)
 			json_object_set_new(rules, rule_texts[i].name,
-					    json_string(e->verdict[i].reason));
+					    json_text(e->verdict[i].reason));
 	json_object_set_new(o, "violations", rules);
 	if (e->waiver)
-		json_object_set_new(o, "waiver", json_string(e->waiver));
+		json_object_set_new(o, "waiver", json_text(e->waiver));
 	return o;
 }
 
@@ -223,15 +230,16 @@ static json_t *sarif_rules(void)
 
 static json_t *sarif_result(const struct violation *v)
 {
-	char *text = xasprintf("%s: %s", v->symbol, v->reason);
-	json_t *o =
-		json_pack("{s:s, s:i, s:s, s:{s:s}, s:[{s:{s:{s:s}, s:{s:i}}}]}", "ruleId",
-			  rule_texts[v->rule].name, "ruleIndex", (int)v->rule, "level",
-			  v->level == LEVEL_ON ? "error" : "warning", "message", "text",
-			  text, "locations", "physicalLocation", "artifactLocation", "uri",
-			  v->file, "region", "startLine", v->line ? (int)v->line : 1);
+	char *text = xasprintf("%s: %s", v->symbol, v->reason), *uri = text_uri(v->file);
+	json_t *o = json_pack("{s:s, s:i, s:s, s:{s:o}, s:[{s:{s:{s:s}, s:{s:i}}}]}",
+			      "ruleId", rule_texts[v->rule].name, "ruleIndex", (int)v->rule,
+			      "level", v->level == LEVEL_ON ? "error" : "warning",
+			      "message", "text", json_text(text), "locations",
+			      "physicalLocation", "artifactLocation", "uri", uri, "region",
+			      "startLine", v->line ? (int)v->line : 1);
 
 	free(text);
+	free(uri);
 	return o;
 }
 

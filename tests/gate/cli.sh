@@ -37,7 +37,7 @@ want 3 'cannot open tree' scan /nonexistent
 want 3 'is no release' history 6.1
 want 1 'error: consumed: unused' check "$golden/call"
 want 0 '0 failures' check "$golden/address"
-want 0 '"symbol": "unused"' scan --json "$golden/call"
+want 1 '"symbol": "unused"' scan --json "$golden/call"
 want 1 '"ruleId": "consumed"' check --sarif "$golden/call"
 want 0 'used by drv/user\|drv/user.c:[0-9]*  in drv/user' explain used "$golden/call"
 want 0 'through CORE_TWICE (include/linux/core.h:[0-9]*)' explain by_macro "$golden/header"
