@@ -23,7 +23,7 @@ enum file_kind {
 struct file {
 	const char *path; /* from the tree's root, no leading "./" */
 	enum file_kind kind;
-	u64 size, mtime;
+	u64 size, mtime;       /* mtime: made of all that changes when the file does */
 	unsigned char oid[20]; /* git: the blob */
 	char *text;            /* held in memory (an overlay); NULL = read it */
 	size_t text_len;
