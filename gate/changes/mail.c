@@ -268,6 +268,32 @@ static const char *decode_part(struct buf *out, const struct headers *h, const c
 	return err;
 }
 
+static bool holds_patch(const struct buf *b)
+{
+	return memmem(b->s, b->n, "diff --git ", 11) ||
+	       (memmem(b->s, b->n, "--- ", 4) && memmem(b->s, b->n, "\n+++ ", 5));
+}
+
+/* A text, or an attachment of whatever type that is a patch. */
+static const char *add_part(struct buf *out, const struct headers *h, const char *p,
+			    const char *end)
+{
+	struct buf part = {0};
+	const char *err;
+
+	if (!h->type || !strncasecmp(h->type, "text/", 5))
+		return decode_part(out, h, p, end);
+	buf_add(&part, "", 0);
+	err = decode_part(&part, h, p, end);
+	if (!err && holds_patch(&part)) {
+		if (out->n && out->s[out->n - 1] != '\n')
+			buf_putc(out, '\n');
+		buf_add(out, part.s, part.n);
+	}
+	buf_free(&part);
+	return err;
+}
+
 static const char *decode_multipart(struct buf *out, const char *boundary, const char *p,
 				    const char *end)
 {
@@ -294,8 +320,8 @@ static const char *decode_multipart(struct buf *out, const char *boundary, const
 		body = *part == '\n' ? part + 1 : read_headers(&h, part, next ? next : end);
 		if (!body)
 			err = "one of its parts has broken headers";
-		else if (!h.type || !strncasecmp(h.type, "text/", 5))
-			err = decode_part(out, &h, body, next ? next : end);
+		else
+			err = add_part(out, &h, body, next ? next : end);
 		free_headers(&h);
 		part = next;
 	}

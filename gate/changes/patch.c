@@ -14,9 +14,74 @@ static const char *trailer_colon(const char *p, const char *nl)
 
 	while (c < nl && (isalnum((u8)*c) || *c == '-'))
 		c++;
-	return c > p && c + 1 < nl && *c == ':' && isspace((u8)c[1]) && isupper((u8)*p)
-		       ? c
-		       : NULL;
+	return c > p && c + 1 < nl && *c == ':' && isspace((u8)c[1]) ? c : NULL;
+}
+
+static const char *line_end(const char *p, const char *end)
+{
+	const char *nl = memchr(p, '\n', end - p);
+
+	return nl ? nl : end;
+}
+
+static bool is_blank(const char *p, const char *nl)
+{
+	while (p < nl && isspace((u8)*p))
+		p++;
+	return p == nl;
+}
+
+/* A trailer that only git's own commands and mail tools write. */
+static bool is_surely_trailer(const char *p, const char *nl)
+{
+	static const char *const names[] = {
+		"Signed-off-by:",   "Acked-by:",
+		"Reviewed-by:",     "Tested-by:",
+		"Reported-by:",     "Cc:",
+		"Fixes:",           "Link:",
+		"Consumer:",        "Suggested-by:",
+		"Co-developed-by:", "(cherry picked from commit "};
+	size_t i;
+
+	for (i = 0; i < ARRAY_SIZE(names); i++)
+		if ((size_t)(nl - p) >= strlen(names[i]) &&
+		    !strncasecmp(p, names[i], strlen(names[i])))
+			return true;
+	return false;
+}
+
+/*
+ * Where the trailers begin, by the rule of git's interpret-trailers: they are the message's
+ * last paragraph, if it is not its first and holds nothing else, or if one of it is surely
+ * a trailer and a quarter of its lines may be.
+ */
+static const char *trailers_begin(const char *text, const char *end)
+{
+	const char *p, *nl, *last = NULL;
+	u32 lines = 0, trailers = 0, sure = 0;
+	bool blank = true;
+
+	for (p = text; p < end; p = nl + (nl < end)) {
+		nl = line_end(p, end);
+		if (is_blank(p, nl)) {
+			blank = true;
+			continue;
+		}
+		if (blank)
+			last = p;
+		blank = false;
+	}
+	for (p = last; p && p < end; p = nl + (nl < end)) {
+		nl = line_end(p, end);
+		if (is_blank(p, nl) || isspace((u8)*p))
+			continue; /* goes on */
+		lines++;
+		sure += is_surely_trailer(p, nl);
+		trailers += is_surely_trailer(p, nl) || trailer_colon(p, nl);
+	}
+	if (!last || !trailers || (trailers < lines && !(sure && trailers * 4 >= lines)))
+		return end;
+	return last;
 }
 
 static size_t trimmed(const char **p, size_t n)
@@ -30,7 +95,7 @@ static size_t trimmed(const char **p, size_t n)
 
 void change_set_message(struct changes *cs, struct change *c, const char *text, size_t len)
 {
-	const char *end = text + len, *nl, *p, *colon;
+	const char *end = text + len, *first = trailers_begin(text, end), *nl, *p, *colon;
 	struct buf body = {0};
 
 	for (p = text; p < end; p = nl + 1) {
@@ -38,10 +103,8 @@ void change_set_message(struct changes *cs, struct change *c, const char *text, 
 		const char *v;
 		size_t n;
 
-		nl = memchr(p, '\n', end - p);
-		if (!nl)
-			nl = end;
-		colon = trailer_colon(p, nl);
+		nl = line_end(p, end);
+		colon = p >= first ? trailer_colon(p, nl) : NULL;
 		if (!colon) {
 			buf_add(&body, p, nl - p);
 			buf_putc(&body, '\n');
@@ -293,7 +356,32 @@ const char *change_parse_diff(struct changes *cs, struct change *c, const char *
 
 /* ---------------------------------------------------------------- mailboxes -------- */
 
-/* "From sender date": mboxrd quotes it in bodies, so a bare one begins a mail. */
+/*
+ * "From sender ... 10:20:30 2026" begins a mail, as git's mailsplit takes it: at the end of
+ * the line is a time and a year. A paragraph may begin with "From " as well.
+ */
+static bool begins_mail(const char *p, const char *end)
+{
+	const char *nl = memchr(p, '\n', end - p), *colon;
+	unsigned long year = 0;
+
+	if (!nl)
+		nl = end;
+	if (nl - p < 20 || memcmp(p, "From ", 5) != 0)
+		return false;
+	colon = memrchr(p + 5, ':', nl - p - 5);
+	if (!colon || colon - p < 10 || nl - colon < 5)
+		return false;
+	if (!isdigit((u8)colon[-4]) || !isdigit((u8)colon[-2]) || !isdigit((u8)colon[-1]) ||
+	    !isdigit((u8)colon[1]) || !isdigit((u8)colon[2]))
+		return false;
+	for (colon += 3; colon < nl && *colon == ' '; colon++)
+		;
+	for (; colon < nl && isdigit((u8)*colon) && year < 100000; colon++)
+		year = year * 10 + (unsigned long)(*colon - '0');
+	return year > 90;
+}
+
 static const char *next_mail(const char *p, const char *end)
 {
 	while (p < end) {
@@ -302,8 +390,7 @@ static const char *next_mail(const char *p, const char *end)
 		if (!nl || nl + 1 >= end)
 			return end;
 		p = nl + 1;
-		if (end - p > 5 && !memcmp(p, "From ", 5) &&
-		    (nl[-1] == '\n' || nl[-1] == '\r'))
+		if (begins_mail(p, end))
 			return p;
 	}
 	return end;

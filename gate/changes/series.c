@@ -177,8 +177,26 @@ static void fail(struct judging *g, enum rule rule, const char *reason)
 
 static bool is_link(const char *v)
 {
-	return has_prefix(v, "http://") || has_prefix(v, "https://") ||
-	       (strchr(v, '@') && !strchr(v, ' ')) || *v == '<';
+	const char *at = *v == '<' ? strchr(v, '@') : NULL;
+
+	if (has_prefix(v, "http://") || has_prefix(v, "https://"))
+		return v[strcspn(v, ":") + 3] != '\0' &&
+		       !isspace((u8)v[strcspn(v, ":") + 3]);
+	/* <message-id>; a bare address is a person's */
+	return at && at > v + 1 && strchr(at, '>');
+}
+
+/* As a word of its own, and not as a part of another. */
+static bool has_word(const char *text, const char *word)
+{
+	size_t n = strlen(word);
+	const char *p;
+
+	for (p = text; (p = strcasestr(p, word)); p++)
+		if ((p == text || !(isalnum((u8)p[-1]) || p[-1] == '_')) &&
+		    !(isalnum((u8)p[n]) || p[n] == '_'))
+			return true;
+	return false;
 }
 
 /* "Consumer: LINK", a trailer that the policy names, or "Link: LINK # consumer ...". */
@@ -195,9 +213,33 @@ static bool links_to_consumer(const struct judging *g)
 		for (k = 0; k < names->n; k++)
 			named |= !strcasecmp(t->key, names->v[k]);
 		if (!strcasecmp(t->key, "Link") && note)
-			named |= strcasestr(note, "consumer") || strcasestr(note, "user") ||
-				 strstr(note, g->e->name);
+			named |= has_word(note, "consumer") || has_word(note, "user") ||
+				 has_word(note, g->e->name);
 		if (named && is_link(t->value))
+			return true;
+	}
+	return false;
+}
+
+/* The words stand there, and not behind a "no": there are no users. */
+static bool says(const char *text, const char *words)
+{
+	static const char *const denials[] = {"no ",           "not ",      "nor ",
+					      "without ",      "never ",    "any ",
+					      "zero ",         "no other ", "not yet ",
+					      "currently no ", "isn't ",    "aren't "};
+	const char *p;
+	size_t i, n;
+
+	for (p = text; (p = strcasestr(p, words)); p++) {
+		bool denied = p > text && (isalnum((u8)p[-1]) || p[-1] == '_');
+
+		for (i = 0; i < ARRAY_SIZE(denials); i++) {
+			n = strlen(denials[i]);
+			denied |= (size_t)(p - text) >= n &&
+				  !strncasecmp(p - n, denials[i], n);
+		}
+		if (!denied)
 			return true;
 	}
 	return false;
@@ -231,7 +273,7 @@ static void judge_motivation(struct judging *g)
 	}
 	p = g->sc->c->message;
 	for (i = 0; i < ARRAY_SIZE(uses); i++)
-		named |= strcasestr(p, uses[i]) != NULL;
+		named |= says(p, uses[i]);
 	for (k = 0; g->final && k < g->final->nconsumers && !named; k++) {
 		const struct consumer *c = &g->final->consumers[k];
 		const char *name = c->note ? NULL : g->s->scan->modules.v[c->module].name;
@@ -309,10 +351,22 @@ static void judge_consumer(struct judging *g)
 	fail(g, RULE_CONSUMED, "nothing outside its module uses it after the last change");
 }
 
-static bool is_overdue(const struct series *s, const struct export *e)
+static bool is_waived(const struct judgement *j, const char *symbol)
 {
-	return s->history && e->judged && !e->nconsumers && e->added >= 0 &&
-	       e->added + (int)s->policy->grace <= (int)s->releases.n - 1;
+	size_t i;
+
+	for (i = 0; i < j->waivers.n; i++)
+		if (j->waivers.v[i].complete && !j->waivers.v[i].expired &&
+		    str_match(j->waivers.v[i].symbol, symbol))
+			return true;
+	return false;
+}
+
+static bool is_overdue(const struct series *s, const struct judgement *j,
+		       const struct export *e)
+{
+	return !is_waived(j, e->name) && s->history && e->judged && !e->nconsumers &&
+	       e->added >= 0 && e->added + (int)s->policy->grace <= (int)s->releases.n - 1;
 }
 
 static void judge_subsystem(struct judging *g)
@@ -325,7 +379,7 @@ static void judge_subsystem(struct judging *g)
 	for (i = 0; i < sc->exports.n; i++) {
 		const struct export *e = &sc->exports.v[i];
 
-		if (!is_overdue(g->s, e) ||
+		if (!is_overdue(g->s, g->j, e) ||
 		    strcmp(policy_subsystem(g->s->policy, scan_path(sc, e->file)), own) !=
 			    0)
 			continue;
@@ -348,7 +402,7 @@ static void judge_deadlines(struct series *s, struct judgement *j)
 		const char *path = scan_path(s->scan, e->file);
 		bool touched = false;
 
-		if (!is_overdue(s, e))
+		if (!is_overdue(s, j, e))
 			continue;
 		for (k = 0; k < s->v.n; k++)
 			for (n = 0; n < s->v.v[k].touched.n; n++)

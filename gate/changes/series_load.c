@@ -185,7 +185,7 @@ bool series_from_mbox(struct series *s, const char *dir, const char *mbox, struc
 	struct buf errors = {0};
 	struct tree *tree;
 	bool good;
-	size_t len, i;
+	size_t len, i, patches = 0;
 	char *text = read_file(mbox, &len);
 
 	if (!text)
@@ -195,6 +195,14 @@ bool series_from_mbox(struct series *s, const char *dir, const char *mbox, struc
 	good = !mbox_read(&s->changes, mbox, text, len, &errors);
 	if (errors.n)
 		fputs(errors.s, stderr);
+	for (i = 0; i < s->changes.n; i++)
+		patches += s->changes.v[i].files.n;
+	if (good && !patches) {
+		fprintf(stderr,
+			"%s: none of its mails holds a patch; is it the right file?\n",
+			mbox);
+		good = false;
+	}
 	good = good && stage_all(s, &st, mbox);
 	if (good) {
 		tree = tree_open(dir, p->skip.v, p->skip.n);
