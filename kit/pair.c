@@ -73,7 +73,7 @@ static int device_write(const struct meeting *m, void *to, uint64_t word)
 	const struct kit_pair_device *device = &m->pair->device;
 
 	++*device->beat;
-	return device->table->write(device->context, to, &word, sizeof(word));
+	return kit_write(device->use, to, &word, sizeof(word));
 }
 
 static int device_read(const struct meeting *m, const void *from, uint64_t *word)
@@ -81,7 +81,7 @@ static int device_read(const struct meeting *m, const void *from, uint64_t *word
 	const struct kit_pair_device *device = &m->pair->device;
 
 	++*device->beat;
-	return device->table->read(device->context, from, word, sizeof(*word));
+	return kit_read(device->use, from, word, sizeof(*word));
 }
 
 static void say(struct meeting *m, unsigned long round, enum step step)

@@ -86,8 +86,7 @@ struct kit_pair_counts {
 
 /* A device of the two threads, and what counts up at each access. */
 struct kit_pair_device {
-	const struct hmm_check_device *table;
-	void *context;
+	const struct kit_use *use;
 	volatile uint32_t *beat;
 };
 

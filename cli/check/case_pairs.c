@@ -139,8 +139,7 @@ static unsigned int count_pairs(void)
 
 static void run_pairs(struct check_run *run)
 {
-	struct kit_pair pair = {.device = {run->env->dev->table, run->env->context,
-					   check_beat},
+	struct kit_pair pair = {.device = {&run->env->use, check_beat},
 				.seconds = check_options.pairs_seconds / count_pairs()};
 	struct sums sums = {0};
 
