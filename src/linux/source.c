@@ -240,6 +240,14 @@ static bool other_file(struct as *as, const struct as_mapping *mapping, uint64_t
 	return other;
 }
 
+/* Page tables of x86-64, arm64 and ppc64 let a page be read that may be written. */
+static unsigned int access_of(const struct as_mapping *mapping)
+{
+	if (mapping->write)
+		return HMM_READ | HMM_WRITE;
+	return mapping->read ? HMM_READ : 0;
+}
+
 static int find(void *source, uint64_t addr, struct source_mapping *out)
 {
 	struct as *as = source;
@@ -261,7 +269,7 @@ static int find(void *source, uint64_t addr, struct source_mapping *out)
 	*out = (struct source_mapping){
 		.start = mapping.start,
 		.end = mapping.end,
-		.access = (mapping.read ? HMM_READ : 0) | (mapping.write ? HMM_WRITE : 0),
+		.access = access_of(&mapping),
 		.special = mapping_special(&mapping),
 		.why = mapping_unpinnable(&mapping),
 	};

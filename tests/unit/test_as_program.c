@@ -189,6 +189,21 @@ static void refused_munmap(void)
 	CHECK(!refused);
 }
 
+/* ---- memory that may be written, but not read, as far as the kernel says ---------------
+ */
+
+static void write_only(void)
+{
+	volatile char *p = map(PAGE, PROT_WRITE);
+	struct hmm_translation t;
+
+	p[0] = 'w';
+	CHECK(p[0] == 'w'); /* no processor of these refuses that */
+	CHECK(hmm_translate(plain.mirror, (char *)p, 8, HMM_READ | HMM_WRITE, &t) == 0);
+	CHECK(hmm_translation_put(&t) == 0);
+	munmap((char *)p, PAGE);
+}
+
 /* ---- a range is told of a fork
  * -----------------------------------------------------------
  */
@@ -256,6 +271,7 @@ int main(void)
 		collapse();
 	}
 	bad_list();
+	write_only();
 	told_of_fork();
 	refused_munmap();
 	sparse();
