@@ -224,7 +224,7 @@ int kit_restore(struct kit_act *act, const struct kit_change *change)
  */
 
 const struct kit_limit kit_limits[] = {
-	{1, "madvise(MADV_GUARD_INSTALL) by raw system call",
+	{1, "madvise(MADV_GUARD_INSTALL) by raw system call, or by an io_uring",
 	 "the kernel sends no event and no record of it",
 	 "call madvise(), or hmm_invalidate() after it"},
 	{2, "mprotect and pkey_mprotect by raw system call where perf is not allowed",

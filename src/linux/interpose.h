@@ -72,6 +72,8 @@ ssize_t interpose_guard_each(next_advise_process *next, int pidfd, const struct 
 /* Everything that is watched of a file. */
 void interpose_begin_fd(struct op *op, int fd);
 void interpose_begin_path(struct op *op, const char *path);
+/* It was, by who opened it. interpose_open.c */
+void interpose_emptied(int fd);
 bool interpose_removes(int fallocate_mode);
 void interpose_begin_detach(struct op *op, uint64_t addr);
 void interpose_begin_attach(struct op *op, int id, uint64_t addr, int flags);

@@ -12,6 +12,7 @@
  */
 #undef _FILE_OFFSET_BITS /* or mmap would be a name of mmap64 */
 #include <dlfcn.h>
+#include <fcntl.h>
 #include <linux/userfaultfd.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
@@ -174,6 +175,32 @@ static long change_file(const struct call *call)
 	return ret;
 }
 
+static bool empties(const struct call *call)
+{
+	uint64_t flags = 0;
+
+	if (call->nr == SYS_openat)
+		flags = (uint64_t)call->arg[2];
+	else if (call->nr == SYS_openat2)
+		copy_in(NULL, &flags, (uint64_t)call->arg[2], sizeof(flags));
+#ifdef SYS_open
+	else if (call->nr == SYS_open)
+		flags = (uint64_t)call->arg[1];
+	else if (call->nr == SYS_creat)
+		flags = O_TRUNC;
+#endif
+	return flags & O_TRUNC;
+}
+
+static long open_file(const struct call *call)
+{
+	long ret = pass(call);
+
+	if (ret >= 0 && interpose_files() && empties(call))
+		interpose_emptied((int)ret);
+	return ret;
+}
+
 static long detach(const struct call *call)
 {
 	struct op op;
@@ -248,6 +275,8 @@ static long control(const struct call *call)
 	X(SYS_truncate, change_file(call))              \
 	X(SYS_ftruncate, change_file(call))             \
 	X(SYS_fallocate, change_file(call))             \
+	X(SYS_openat, open_file(call))                  \
+	X(SYS_openat2, open_file(call))                 \
 	X(SYS_shmat, attach(call))                      \
 	X(SYS_shmdt, detach(call))                      \
 	X(SYS_close, close_one(call))                   \
@@ -264,6 +293,8 @@ HIDDEN const uint8_t interpose_syscall_ours[NUMBERS] = {
 	CALLS(OURS)
 #ifdef SYS_dup2
 		[SYS_dup2] = 1,
+	[SYS_open] = 1,
+	[SYS_creat] = 1,
 #endif
 };
 
@@ -277,6 +308,9 @@ static long make(const struct call *call)
 #ifdef SYS_dup2
 	case SYS_dup2:
 		return put_there(call);
+	case SYS_open:
+	case SYS_creat:
+		return open_file(call);
 #endif
 	default:
 		return pass(call);

@@ -9,6 +9,7 @@
 #include <sched.h>
 #include <stdatomic.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
 #include <sys/wait.h>
@@ -262,6 +263,85 @@ static void sparse(void)
 	CHECK(hmm_range_retry(&range));
 }
 
+/* ---- a range is told of a file that is emptied by who opens it -------------------------
+ */
+
+static int by_open(const char *path)
+{
+	return open(path, O_RDWR | O_TRUNC);
+}
+
+static int by_openat(const char *path)
+{
+	return openat(AT_FDCWD, path, O_RDWR | O_TRUNC | O_CREAT, 0600);
+}
+
+static int by_creat(const char *path)
+{
+	return creat(path, 0600);
+}
+
+static int by_number(const char *path)
+{
+	return (int)syscall(SYS_openat, AT_FDCWD, path, O_RDWR | O_TRUNC);
+}
+
+static int by_stream(const char *path)
+{
+	FILE *file = fopen(path, "w");
+	int fd = file ? dup(fileno(file)) : -1;
+
+	if (file)
+		fclose(file);
+	return fd;
+}
+
+static int by_stream_again(const char *path)
+{
+	FILE *file = freopen(path, "w+", fopen("/dev/null", "r"));
+	int fd = file ? dup(fileno(file)) : -1;
+
+	if (file)
+		fclose(file);
+	return fd;
+}
+
+static const struct {
+	const char *name;
+	int (*empty)(const char *path);
+} openings[] = {
+	{"open", by_open},     {"openat", by_openat}, {"creat", by_creat},
+	{"openat", by_number}, {"fopen", by_stream},  {"freopen", by_stream_again},
+};
+
+static void told_of_opening(void)
+{
+	char path[] = "/tmp/hmm-program-XXXXXX";
+	int fd = mkstemp(path);
+	char *p;
+
+	CHECK(fd >= 0);
+	p = mmap(NULL, PAGE, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	CHECK(p != MAP_FAILED);
+	for (size_t i = 0; i < sizeof(openings) / sizeof(openings[0]); i++) {
+		struct hmm_range range = {.size = sizeof(range),
+					  .mirror = plain.mirror,
+					  .start = (uintptr_t)p,
+					  .end = (uintptr_t)p + PAGE};
+		struct stat stat;
+		int again;
+
+		CHECK(ftruncate(fd, (off_t)PAGE) == 0 && hmm_range_begin(&range) == 0);
+		again = open(path, O_RDWR);
+		CHECK(again >= 0 && !close(again) && !hmm_range_retry(&range));
+		again = openings[i].empty(path);
+		printf("emptied by %s\n", openings[i].name);
+		CHECK(again >= 0 && hmm_range_retry(&range));
+		CHECK(fstat(again, &stat) == 0 && !stat.st_size && !close(again));
+	}
+	CHECK(munmap(p, PAGE) == 0 && unlink(path) == 0 && close(fd) == 0);
+}
+
 int main(void)
 {
 	plain_open(&plain, 0);
@@ -269,6 +349,8 @@ int main(void)
 		discard_every_other();
 		replace_every_other();
 		collapse();
+		if (is_on("userfaultfd-any"))
+			told_of_opening();
 	}
 	bad_list();
 	write_only();
