@@ -232,6 +232,8 @@ void build_add_flags(struct build *b, struct target *t, const char *dir, const c
 	char *copy = xstrdup(flags), *rest = copy, *word;
 
 	while ((word = next_flag(&rest))) {
+		if (has_prefix(word, "-D") && b->conditional)
+			continue; /* the build decides, see cpp_mention() */
 		if (has_prefix(word, "-D"))
 			strings_add(b, &t->defs,
 				    word[2]                     ? word + 2

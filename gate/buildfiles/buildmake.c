@@ -122,7 +122,7 @@ static void shell_assignment(struct make *m, const char *name, size_t n, const c
 		if (len)
 			v += k + len - (v[k + len] != '}');
 	}
-	if (strchr(out.s, '-') && !strstr(out.s, "conftest"))
+	if ((strchr(out.s, '-') || strstr(out.s, ".so")) && !strstr(out.s, "conftest"))
 		makevars_set(&m->vars, var, out.s, '+', true);
 	free(var);
 	buf_free(&out);
@@ -522,32 +522,40 @@ static void add_default_folders(struct make *m, struct target *t)
 	strings_add(m->b, &t->incs, m->root);
 }
 
-static void add_flag_vars(struct make *m, struct target *t, const char *canon)
+static void add_flag_var(struct make *m, struct target *t, const char *canon,
+			 const char *kind)
 {
-	static const char *const kinds[] = {"CPPFLAGS", "CFLAGS", "LDFLAGS"};
-	size_t i;
+	char *am = xasprintf("AM_%s", kind), *v = canon ? part(m, "", canon, kind) : NULL;
 
-	for (i = 0; i < ARRAY_SIZE(kinds); i++) {
-		char *am = xasprintf("AM_%s", kinds[i]);
-		char *v = canon ? part(m, "", canon, kinds[i]) : NULL;
-
-		if (!v)
-			v = value(m, am);
-		if (v)
-			build_add_flags(m->b, t, m->dir, v);
-		free(v);
-		v = value(m, kinds[i]);
-		if (v)
-			build_add_flags(m->b, t, m->dir, v);
-		free(v);
-		free(am);
-	}
-	/* not DEFS and INCLUDES: those are of old, but still there */
-	char *v = value(m, "INCLUDES");
-
+	if (!v)
+		v = value(m, am);
 	if (v)
 		build_add_flags(m->b, t, m->dir, v);
 	free(v);
+	v = value(m, kind);
+	if (v)
+		build_add_flags(m->b, t, m->dir, v);
+	free(v);
+	free(am);
+}
+
+/* -D only where no condition surrounds it, all else wherever it stands. */
+static void add_flag_vars(struct make *m, struct target *t, const char *canon)
+{
+	/* INCLUDES is of old, but still there */
+	static const char *const kinds[] = {"CPPFLAGS", "CFLAGS", "LDFLAGS", "INCLUDES"};
+	struct makevars all = m->vars;
+	size_t i;
+
+	m->b->conditional = true;
+	for (i = 0; i < ARRAY_SIZE(kinds); i++)
+		add_flag_var(m, t, canon, kinds[i]);
+	m->b->conditional = false;
+	m->vars = m->sure;
+	for (i = 0; i < ARRAY_SIZE(kinds); i++)
+		add_flag_var(m, t, canon, kinds[i]);
+	m->sure = m->vars;
+	m->vars = all;
 }
 
 static void automake_target(struct make *m, const char *word, enum target_kind kind,

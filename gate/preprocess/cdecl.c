@@ -220,7 +220,12 @@ static bool is_export_word(struct reader *r, const struct ctoken *t)
 	static const char *const parts[] = {"EXTERN", "EXPORT", "PUBLIC", "VISIB", "_API"};
 	size_t i;
 
-	if (t->kind != CT_ID || cpp_macro(r->p, t->id)->state != MAC_MAYBE)
+	u8 state;
+
+	if (t->kind != CT_ID)
+		return false;
+	state = cpp_macro(r->p, t->id)->state;
+	if (state != MAC_MAYBE && (state != MAC_NONE || !r->p->names.v[t->id].mention))
 		return false;
 	for (i = 0; i < ARRAY_SIZE(parts); i++)
 		if (strstr(cpp_text(r->p, t->id), parts[i]))

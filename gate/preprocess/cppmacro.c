@@ -61,6 +61,12 @@ static u32 read_params(struct cpp *p, struct cmacro *m, const struct ctoken *t,
 	return t - from;
 }
 
+static bool says_export(const char *s)
+{
+	return has_prefix(s, "__attribute") || strstr(s, "EXTERN") || strstr(s, "EXPORT") ||
+	       strstr(s, "VISIB");
+}
+
 /* In a branch that may not be read, the first definition stays, unless an attribute comes.
  */
 static bool keeps_old(const struct cpp *p, const struct cmacro *old, const struct cmacro *m)
@@ -70,8 +76,7 @@ static bool keeps_old(const struct cpp *p, const struct cmacro *old, const struc
 	if (!p->unsure || old->state != MAC_DEFINED)
 		return false;
 	for (i = 0; !old->nbody && i < m->nbody; i++)
-		if (m->body[i].kind == CT_ID &&
-		    has_prefix(cpp_text(p, m->body[i].id), "__attribute"))
+		if (m->body[i].kind == CT_ID && says_export(cpp_text(p, m->body[i].id)))
 			return false;
 	return true;
 }
@@ -362,6 +367,14 @@ static void note_marked(struct cpp *p, const struct cmacro *m, const struct ctok
 	p->marked[p->nmarked++] = mark;
 }
 
+static bool has_lowercase(const char *s)
+{
+	for (; *s; s++)
+		if (*s >= 'a' && *s <= 'z')
+			return true;
+	return false;
+}
+
 bool cpp_expand(struct cpp *p, const struct ctoken *name)
 {
 	struct cmacro m = *cpp_macro(p, name->id);
@@ -372,7 +385,11 @@ bool cpp_expand(struct cpp *p, const struct ctoken *name)
 
 	if (m.state != MAC_DEFINED || m.busy || name->no_macro)
 		return false;
-	if (m.fn && (!paren_follows(p) || (m.unsure && p->declarator)))
+	if (m.fn && !paren_follows(p))
+		return false;
+	/* "int name", where name may be a macro for a number: here it is what is declared
+	 */
+	if (m.unsure && p->declarator && (m.fn || has_lowercase(cpp_text(p, name->id))))
 		return false;
 	args = arena_alloc(&p->unit, sizeof(*args));
 	args->n = 0;

@@ -89,6 +89,7 @@ fetch() {
 }
 
 set_up_apt
+# shellcheck disable=SC2046 # a word a package
 [ $# -gt 0 ] || set -- $(grep -v '^#' "$here/packages")
 missing=
 for src; do
