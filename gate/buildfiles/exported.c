@@ -183,6 +183,18 @@ static size_t number_of(const struct finder *f, const struct target *t)
 	return i;
 }
 
+/* An archive that is there as a shared library too is linked as that. */
+static bool is_shared_too(const struct finder *f, const struct target *t)
+{
+	size_t i;
+
+	for (i = 0; t->installed && i < f->b->targets.n; i++)
+		if (f->b->targets.v[i]->kind == TARGET_SHARED &&
+		    !strcmp(f->b->targets.v[i]->name, t->name))
+			return true;
+	return false;
+}
+
 /* The target itself, and the archives that end up in it. */
 static void collect_linked(const struct finder *f, size_t target, struct linked *l)
 {
@@ -195,7 +207,7 @@ static void collect_linked(const struct finder *f, size_t target, struct linked 
 	vec_push(l, target);
 	for (i = 0; i < t->links.n; i++) {
 		other = build_find(f->b, t->links.v[i]);
-		if (other &&
+		if (other && !is_shared_too(f, other) &&
 		    (other->kind == TARGET_STATIC || other->kind == TARGET_OBJECTS))
 			collect_linked(f, number_of(f, other), l);
 	}
