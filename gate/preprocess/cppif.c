@@ -278,7 +278,7 @@ static struct value primary(struct expr *e)
 		return unknown_value();
 	e->t++;
 	if (t->kind == CT_NUM)
-		return t->no_macro ? unknown_value() : number(t);
+		return t->no_macro || t->maybe ? unknown_value() : number(t);
 	if (t->kind == CT_CHR) {
 		v.v = t->len > 1 ? t->s[1] : 0;
 		return v;

@@ -125,8 +125,8 @@ struct arguments {
 	u32 n;
 };
 
-/* Does '(' come next, behind the ends of the macros that are being read? */
-static bool paren_follows(const struct cpp *p)
+/* The token that comes next, behind the ends of the macros that are being read. */
+static const struct ctoken *following(const struct cpp *p)
 {
 	u32 i;
 
@@ -134,11 +134,26 @@ static bool paren_follows(const struct cpp *p)
 		const struct cstream *s = &p->stream[i - 1];
 
 		if (s->t < s->end)
-			return ctoken_punct(s->t, '(');
+			return s->t;
 		if (s->file != NO_FILE)
-			return false;
+			break;
 	}
-	return false;
+	return NULL;
+}
+
+static bool paren_follows(const struct cpp *p)
+{
+	const struct ctoken *t = following(p);
+
+	return t && ctoken_punct(t, '(');
+}
+
+/* "int name;", "int name(void)", but "int attribute name": what is declared ends here. */
+static bool is_declared(const struct cpp *p)
+{
+	const struct ctoken *t = following(p);
+
+	return t && t->kind == CT_PUNCT && t->punct != '*';
 }
 
 static void end_argument(struct cpp *p, struct arguments *args, struct ctoken *v, u32 n)
@@ -389,7 +404,8 @@ bool cpp_expand(struct cpp *p, const struct ctoken *name)
 		return false;
 	/* "int name", where name may be a macro for a number: here it is what is declared
 	 */
-	if (m.unsure && p->declarator && (m.fn || has_lowercase(cpp_text(p, name->id))))
+	if (m.unsure && p->declarator && is_declared(p) &&
+	    (m.fn || has_lowercase(cpp_text(p, name->id))))
 		return false;
 	args = arena_alloc(&p->unit, sizeof(*args));
 	args->n = 0;
