@@ -322,8 +322,8 @@ static void assign(struct meson *m, const char *name, bool plus)
 		v = both;
 	}
 	/* true here, false there: nobody knows */
-	if (m->conds && old && meson_is_bool(old) && meson_is_bool(v) &&
-	    strcmp(old->s, v->s) != 0) {
+	if (m->conds && old && meson_is_bool(old) &&
+	    (v->unknown || (meson_is_bool(v) && strcmp(old->s, v->s) != 0))) {
 		meson_set(m, name, mval_new(m, M_NONE));
 		return;
 	}
