@@ -184,11 +184,13 @@ static size_t number_of(const struct finder *f, const struct target *t)
 }
 
 /* An archive that is there as a shared library too is linked as that. */
-static bool is_shared_too(const struct finder *f, const struct target *t)
+static bool is_shared_too(const struct finder *f, const struct target *t,
+			  const struct target *into)
 {
 	size_t i;
 
-	for (i = 0; t->installed && i < f->b->targets.n; i++)
+	for (i = 0; t->installed && strcmp(t->name, into->name) != 0 && i < f->b->targets.n;
+	     i++)
 		if (f->b->targets.v[i]->kind == TARGET_SHARED &&
 		    !strcmp(f->b->targets.v[i]->name, t->name))
 			return true;
@@ -207,7 +209,7 @@ static void collect_linked(const struct finder *f, size_t target, struct linked 
 	vec_push(l, target);
 	for (i = 0; i < t->links.n; i++) {
 		other = build_find(f->b, t->links.v[i]);
-		if (other && !is_shared_too(f, other) &&
+		if (other && !is_shared_too(f, other, f->b->targets.v[l->v[0]]) &&
 		    (other->kind == TARGET_STATIC || other->kind == TARGET_OBJECTS))
 			collect_linked(f, number_of(f, other), l);
 	}
