@@ -95,7 +95,8 @@ void cpp_read_define(struct cpp *p, const struct ctoken *t, const struct ctoken 
 
 	if (t >= end || t->kind != CT_ID)
 		return;
-	id = t++->id;
+	id = t->id;
+	t++;
 	if (t < end && ctoken_punct(t, '(') && !t->space) {
 		m.fn = true;
 		t++;

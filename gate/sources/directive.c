@@ -252,11 +252,13 @@ static bool parse_if(struct extractor *x, const struct token *t)
 
 static bool parse_else(struct extractor *x, bool elif)
 {
-	const struct cond *open =
-		x->nconds && x->nconds <= MAX_CONDS ? &x->conds[x->nconds - 1] : NULL;
-	bool never = open && open->rest_never, assembly = open && open->rest_assembly;
+	bool never = false, assembly = false;
 	struct condition c = {0};
 
+	if (x->nconds && x->nconds <= MAX_CONDS) {
+		never = x->conds[x->nconds - 1].rest_never;
+		assembly = x->conds[x->nconds - 1].rest_assembly;
+	}
 	if (elif)
 		c = read_condition(&x->lx, false, false);
 	if (x->asm_level == x->nconds)
