@@ -282,6 +282,25 @@ static void drop_statics(struct extractor *x)
 	x->uses.n = kept;
 }
 
+/* A macro that is set after an export, or taken back before, may rename it all the same. */
+static void note_later_renames(struct extractor *x)
+{
+	size_t i, k, n = x->exports.n;
+
+	for (k = 0; k < x->aliases.n; k++)
+		for (i = 0; i < n; i++) {
+			struct fact_export e = x->exports.v[i];
+
+			if (hash_str(x->str.s + e.name) != x->aliases.v[k].name ||
+			    e.kind & (EXP_LIBRARY | EXP_UNNAMED))
+				continue;
+			e.name = note_str(x, x->aliases.v[k].other,
+					  strlen(x->aliases.v[k].other));
+			e.kind |= EXP_UNNAMED;
+			vec_push(&x->exports, e);
+		}
+}
+
 static void find_sure_globals(struct extractor *x)
 {
 	size_t i;
@@ -371,6 +390,7 @@ void facts_extract(struct extractor *x, enum text_kind kind, const char *text, s
 	}
 	drop_statics(x);
 	find_sure_globals(x);
+	note_later_renames(x);
 	take(out, FA_USE, a, x->uses.v, x->uses.n);
 	take(out, FA_DEF, a, x->defs.v, x->defs.n);
 	take(out, FA_BODY, a, x->body.v, x->body.n);
