@@ -364,7 +364,7 @@ static bool name_in_prefix(struct extractor *x, char next)
 	if (!st->ids && next == ':' &&
 	    (x->prev == ';' || x->prev == '{' || x->prev == '}' || x->prev == ':'))
 		return true; /* a label; its ':' begins a statement */
-	if (st->ids && st->typed && next == '(') {
+	if (st->ids && st->typed && next == '(' && !st->decl) {
 		st->ids++;
 		return true; /* a prototype */
 	}

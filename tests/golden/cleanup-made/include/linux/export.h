@@ -1,0 +1,2 @@
+#define EXPORT_SYMBOL(s)
+#define EXPORT_SYMBOL_GPL(s)
