@@ -194,31 +194,62 @@ void top_vacate(struct kit_block *b)
 	malloc_trim(0);
 }
 
-/* Not at the top: then its pages go, and its place stays the allocator's. */
-int trim_take(struct kit_block *b)
-{
-	uint8_t *p = malloc(SMALL);
+/*
+ * Not at the top: then its pages go, and its place stays the allocator's. What is above it
+ * stays until nobody uses the place any more; what malloc gives may lie below.
+ */
+#define ABOVE 64
 
-	if (!p)
-		return -ENOMEM;
-	b->handle = p;
-	inside_of(b, p, SMALL);
-	return block_is(b, p);
-}
-
-/* What is above it stays until nobody uses the place any more. */
-void trim_vacate(struct kit_block *b)
-{
-	void *above = malloc(64);
-
-	free(b->handle);
-	malloc_trim(0);
-	b->handle = above;
-}
+struct trimmed {
+	void *block;
+	unsigned int nr;
+	void *others[ABOVE]; /* the last is above */
+};
 
 void trim_end(struct kit_block *b)
 {
-	free(b->handle);
+	struct trimmed *trimmed = b->handle;
+
+	for (unsigned int i = 0; i < trimmed->nr; i++)
+		free(trimmed->others[i]);
+	free(trimmed);
+}
+
+static bool put_above(struct trimmed *trimmed)
+{
+	while (trimmed->nr < ABOVE) {
+		void *p = malloc(SMALL);
+
+		trimmed->others[trimmed->nr++] = p;
+		if ((uintptr_t)p > (uintptr_t)trimmed->block)
+			return true;
+	}
+	return false;
+}
+
+int trim_take(struct kit_block *b)
+{
+	struct trimmed *trimmed = calloc(1, sizeof(*trimmed));
+
+	if (!trimmed)
+		return -ENOMEM;
+	b->handle = trimmed;
+	trimmed->block = malloc(SMALL);
+	if (!trimmed->block || !put_above(trimmed)) {
+		free(trimmed->block);
+		trim_end(b);
+		return -ENOMEM;
+	}
+	inside_of(b, trimmed->block, SMALL);
+	return block_is(b, trimmed->block);
+}
+
+void trim_vacate(struct kit_block *b)
+{
+	struct trimmed *trimmed = b->handle;
+
+	free(trimmed->block);
+	malloc_trim(0);
 }
 
 /* ---- an arena's heaps ---------------------------------------------------------------- */
