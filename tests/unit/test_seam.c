@@ -127,7 +127,9 @@ static void end_waits_for_the_device(void)
 
 static void within_entries(struct fake_device *device, const struct hmm_mapping *m)
 {
+	pthread_mutex_lock(&device->lock);
 	CHECK(device->used <= device->driver.max_entries);
+	pthread_mutex_unlock(&device->lock);
 }
 
 static void entries_are_counted(void)
