@@ -176,20 +176,26 @@ ssize_t ref_access_try(struct hmm_ref *ref, uint64_t addr, size_t len,
 	return n;
 }
 
-/* The translation is held: what it gives is not evicted before it was of use. */
+/*
+ * The translation is held: what it gives is not evicted before it was of use. The buffer
+ * goes on with what was moved: the offset is that in the translation, and another may
+ * follow.
+ */
 static ssize_t move_held(struct hmm_device *device, const struct hmm_translation *t,
 			 size_t offset, size_t len, void *arg)
 {
-	struct ref_access access = *(const struct ref_access *)arg;
+	struct ref_access *access = arg;
+	ssize_t n;
 
-	if (access.what == REF_ADD && t->mode == HMM_MODE_STAGE)
+	if (access->what == REF_ADD && t->mode == HMM_MODE_STAGE)
 		return hmm_device_error(-EOPNOTSUPP,
 					"%#llx is staged, and a bounce buffer has no "
 					"atomic operations",
 					(unsigned long long)t->addr);
-	if (access.buffer)
-		access.buffer = (char *)access.buffer + offset;
-	return ref_access_try(hmm_device_priv(device), t->addr + offset, len, &access);
+	n = ref_access_try(hmm_device_priv(device), t->addr + offset, len, access);
+	if (n > 0 && access->buffer)
+		access->buffer = (char *)access->buffer + n;
+	return n;
 }
 
 /*
@@ -197,13 +203,14 @@ static ssize_t move_held(struct hmm_device *device, const struct hmm_translation
  * in before and out after.
  */
 static ssize_t fault(struct hmm_ref *ref, uint64_t addr, size_t len,
-		     struct ref_access *access)
+		     const struct ref_access *access)
 {
+	struct ref_access left = *access;
 	int err;
 
 	atomic_fetch_add_explicit(&ref->faults, 1, memory_order_relaxed);
 	err = hmm_device_access(ref->device, (const void *)(uintptr_t)addr, len,
-				rights(access->what), move_held, access);
+				rights(access->what), move_held, &left);
 	return err ? err : (ssize_t)len;
 }
 
