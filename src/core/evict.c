@@ -30,8 +30,7 @@ static bool may_go(struct hmm *hmm, struct hmm_mirror *mirror, uint32_t n, uint3
 
 /* One round of the hand; what it takes is subtracted from *bytes and *slots. */
 static bool round_trip(struct hmm *hmm, struct hmm_mirror *mirror, uint32_t age,
-		       uint64_t look, uint64_t *bytes, uint32_t *slots,
-		       struct list *posted)
+		       uint64_t look, uint64_t *bytes, uint32_t *slots, struct list *posted)
 {
 	bool any = false;
 
