@@ -50,7 +50,7 @@ struct target *build_target(struct build *b, const char *dir, const char *name,
 	*t = (struct target){.kind = kind, .file = NO_FILE};
 	t->name = arena_strndup(&b->arena, name, strlen(name));
 	t->dir = arena_strndup(&b->arena, dir, strlen(dir));
-	vec_push(&b->targets, t);
+	vec_push(&b->targets, t); /* NOLINT(bugprone-sizeof-expression): pointers */
 	if (!*at || b->targets.v[*at - 1]->kind == TARGET_PROGRAM)
 		*at = b->targets.n;
 	return t;

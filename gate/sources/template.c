@@ -88,6 +88,11 @@ struct builder {
 	u32 depth;
 };
 
+static bool same(const char *a, const char *b)
+{
+	return a && b ? !strcmp(a, b) : a == b;
+}
+
 static void add_template(struct builder *b, struct template_list *l, const char *name,
 			 const char *ns, const char *licence, int kind)
 {
@@ -98,7 +103,7 @@ static void add_template(struct builder *b, struct template_list *l, const char 
 		return;
 	for (i = 0; i < l->n; i++)
 		if (l->t[i].kind == kind && !strcmp(l->t[i].name, name) &&
-		    !l->t[i].ns == !ns && (kind != MAKES_CALL || !strcmp(l->t[i].ns, ns)))
+		    !l->t[i].ns == !ns && (kind != MAKES_CALL || same(l->t[i].ns, ns)))
 			return;
 	l->t = xrealloc(l->t, (l->n + 1) * sizeof(*l->t));
 	l->t[l->n++] = (struct template){
