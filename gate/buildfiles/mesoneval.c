@@ -214,34 +214,10 @@ bool meson_is(const struct meson *m, const char *s)
 
 /* ---------------------------------------------------------------- expressions ------ */
 
-struct mval *meson_arguments(struct meson *m)
-{
-	struct mval *args = mval_new(m, M_LIST), *v;
-	const char *key;
-
-	meson_next(m); /* '(' */
-	while (m->t != MT_END && !meson_is(m, ")") && m->work < 4000000) {
-		v = meson_expression(m);
-		key = NULL;
-		if (meson_is(m, ":")) {
-			key = v->s;
-			meson_next(m);
-			v = meson_expression(m);
-		}
-		mval_push(m, args, key, v);
-		if (meson_is(m, ","))
-			meson_next(m);
-		else if (!meson_is(m, ")"))
-			break;
-	}
-	if (meson_is(m, ")"))
-		meson_next(m);
-	return args;
-}
-
+/* What stands between the token that opens and @close: a list, a dictionary, arguments. */
 static struct mval *read_list(struct meson *m, const char *close)
 {
-	struct mval *list = mval_new(m, *close == ']' ? M_LIST : M_DICT), *v;
+	struct mval *list = mval_new(m, *close == '}' ? M_DICT : M_LIST), *v;
 	const char *key;
 
 	meson_next(m);
@@ -262,6 +238,11 @@ static struct mval *read_list(struct meson *m, const char *close)
 	if (meson_is(m, close))
 		meson_next(m);
 	return list;
+}
+
+struct mval *meson_arguments(struct meson *m)
+{
+	return read_list(m, ")");
 }
 
 static struct mval *formatted(struct meson *m, const char *s, const struct mval *args)
