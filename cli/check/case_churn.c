@@ -271,9 +271,7 @@ void case_churn(struct check_run *run)
 	churn_all(&churn, &with);
 	/* Not interposed, the allocator's mremap is one that nobody sees: limit L4. */
 	if (churn.errors && !kit_interposed()) {
-		run->failed = true;
-		run->result->status = CHECK_LIMIT;
-		run->result->limit = 4;
+		check_limit(run, 4);
 		snprintf(run->result->detail, sizeof(run->result->detail),
 			 "%u device reads were refused or wrong", churn.errors);
 	} else if (churn.errors) {

@@ -122,9 +122,7 @@ static void give_verdict(struct check_run *run, const struct sums *sums)
 		return;
 	snprintf(run->result->detail + len, sizeof(run->result->detail) - (size_t)len,
 		 ", at most %lu of %lu: %s", sums->odds.wrong, sums->odds.met, sums->worst);
-	run->failed = true;
-	run->result->status = CHECK_LIMIT;
-	run->result->limit = 4;
+	check_limit(run, 4);
 }
 
 static unsigned int count_pairs(void)

@@ -230,9 +230,7 @@ static void accept_limit(struct check_run *run, unsigned int limit)
 		check_fail(run, "%s", hmm_error());
 	} else if (!look(run, 0)) {
 		*run->result = first;
-		run->result->status = CHECK_LIMIT;
-		run->result->limit = (uint8_t)limit;
-		run->failed = true;
+		check_limit(run, (unsigned int)limit);
 	}
 }
 

@@ -66,6 +66,13 @@ int check_skip(struct check_run *run, const char *format, ...)
 	return -1;
 }
 
+void check_limit(struct check_run *run, unsigned int limit)
+{
+	run->failed = true;
+	run->result->status = CHECK_LIMIT;
+	run->result->limit = (uint8_t)limit;
+}
+
 /* ---- the model ------------------------------------------------------------------------
  */
 

@@ -93,6 +93,8 @@ int check_stale(struct check_run *run, const char *format, ...)
 	__attribute__((format(printf, 2, 3)));
 int check_skip(struct check_run *run, const char *format, ...)
 	__attribute__((format(printf, 2, 3)));
+/* Limit L@limit; what result->detail says stays. */
+void check_limit(struct check_run *run, unsigned int limit);
 
 void check_cell_run(struct check_env *env, const struct check_cell *cell);
 
